@@ -1,0 +1,127 @@
+//===- TreadleAttrs.td - Enums and attributes --------------*- tablegen -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_DIALECT_TREADLE_IR_TREADLEATTRS_TD
+#define TREADLE_DIALECT_TREADLE_IR_TREADLEATTRS_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "treadle/Dialect/Treadle/IR/TreadleBase.td"
+
+class Treadle_Enum<string name, string summary, list<EnumCase> cases>
+    : I32Enum<name, summary, cases> {
+  let cppNamespace = "::treadle";
+}
+class Treadle_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Treadle_Dialect, info, mnemonic> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Treadle_Packing : Treadle_Enum<"Packing", "how a weight lies in the packed file", [
+  // Row-major, as in the source; vectors and small tensors.
+  I32EnumCase<"plain", 0>,
+  // [N/16][K/k][16][k]: 16 output features on lanes, K in order, k = elements per 32 bits.
+  I32EnumCase<"panels", 1>,
+]>;
+
+def Treadle_StateKind : Treadle_Enum<"StateKind", "how a state follows the tokens", [
+  I32EnumCase<"append", 0>, // one row per token, up to a capacity
+  I32EnumCase<"fixed", 1>,  // overwritten by each token
+  I32EnumCase<"ring", 2>,   // the last k rows
+]>;
+
+def Treadle_RopePairing : Treadle_Enum<"RopePairing", "which two columns of a head rotate together", [
+  I32EnumCase<"half", 0>,        // (j, j + P) for P pairs
+  I32EnumCase<"interleaved", 1>, // (2j, 2j + 1)
+]>;
+def Treadle_RopePairingAttr : Treadle_EnumAttr<Treadle_RopePairing, "rope_pairing">;
+
+def Treadle_Activation : Treadle_Enum<"Activation", "pointwise nonlinearity", [
+  I32EnumCase<"silu", 0>, // x / (1 + exp(-x))
+]>;
+def Treadle_ActivationAttr : Treadle_EnumAttr<Treadle_Activation, "activation">;
+
+def Treadle_EntryKind : Treadle_Enum<"EntryKind", "what an entry point computes", [
+  I32EnumCase<"forward", 0>, // ids -> hidden rows, advances the states
+  I32EnumCase<"head", 1>,    // hidden rows -> logits
+]>;
+
+def Treadle_EntryAttr : AttrDef<Treadle_Dialect, "Entry"> {
+  let mnemonic = "entry";
+  let summary = "marks a function as an entry point of the library";
+  let description = [{
+    `rows` is the static row count; 0 in the `model` phase, where it is open.
+
+    Example:
+    ```mlir
+    func.func @forward_16(...) attributes {treadle.entry = #treadle.entry<forward, rows = 16>}
+    ```
+  }];
+  let parameters = (ins EnumParameter<Treadle_EntryKind>:$kind, "int64_t":$rows);
+  let assemblyFormat = "`<` $kind `,` `rows` `=` $rows `>`";
+}
+
+def Treadle_IterationKind : Treadle_Enum<"IterationKind", "what a dimension of a stage counts", [
+  I32EnumCase<"rows", 0>,    // tokens of the entry point
+  I32EnumCase<"outputs", 1>, // output features
+  I32EnumCase<"heads", 2>,   // attention heads that share one key/value head, or state heads
+]>;
+
+def Treadle_IterationAttr : AttrDef<Treadle_Dialect, "Iteration"> {
+  let mnemonic = "iteration";
+  let summary = "one named iteration dimension of a stage";
+  let parameters = (ins EnumParameter<Treadle_IterationKind>:$kind, "int64_t":$extent);
+  let assemblyFormat = "`<` $kind `=` $extent `>`";
+}
+
+def Treadle_AccessAttr : AttrDef<Treadle_Dialect, "Access"> {
+  let mnemonic = "access";
+  let summary = "which region of an operand a tile of a stage touches";
+  let description = [{
+    One entry per dimension of the operand:
+    * `i >= 0`: the tile's interval of iteration dimension i, times (size / extent);
+    * `all` (-1): the whole dimension;
+    * `position` (-2): the rows of the tile, counted from the session's position
+      (the row dimension of an append state).
+    Scalars and 0-d operands have no entries.
+
+    Example: `#treadle.access<0, all>` reads whole rows of the tile.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$dims);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    static constexpr int64_t all = -1;
+    static constexpr int64_t position = -2;
+  }];
+}
+
+def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
+  let mnemonic = "model";
+  let summary = "what a library says of its model; attached to the module";
+  let description = [{
+    * `family`: the `model_type` of the config;
+    * `vocabulary`: width of a logits row; `hidden`: width of a hidden row;
+    * `capacity`: positions compiled for; `config_capacity`: positions the config allows;
+    * `max_loops`: largest trip count of a run-time loop; `config_loops`: the config's own;
+    * `eos`: ids that end a text;
+    * `info`: a JSON object with the family's own facts, printed by `--info`.
+  }];
+  let parameters = (ins StringRefParameter<>:$family, "int64_t":$vocabulary, "int64_t":$hidden,
+                        "int64_t":$capacity, "int64_t":$config_capacity, "int64_t":$max_loops,
+                        "int64_t":$config_loops, "::mlir::DenseI64ArrayAttr":$eos,
+                        StringRefParameter<>:$info);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Treadle_TileAttr : AttrDef<Treadle_Dialect, "Tile"> {
+  let mnemonic = "tile";
+  let summary = "tile sizes of a stage, one per iteration dimension; attached by a target";
+  let parameters = (ins ArrayRefParameter<"int64_t">:$sizes);
+  let assemblyFormat = "`<` $sizes `>`";
+}
+
+#endif // TREADLE_DIALECT_TREADLE_IR_TREADLEATTRS_TD

@@ -1,0 +1,16 @@
+//===- TreadleOps.td - All ops of the dialect --------------*- tablegen -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD
+#define TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD
+
+include "treadle/Dialect/Treadle/IR/TreadleSymbolOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleStructureOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleModelOps.td"
+
+#endif // TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD

@@ -1,0 +1,118 @@
+//===- TreadleStructureOps.td - loop, stage, yield ---------*- tablegen -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_DIALECT_TREADLE_IR_TREADLESTRUCTUREOPS_TD
+#define TREADLE_DIALECT_TREADLE_IR_TREADLESTRUCTUREOPS_TD
+
+include "treadle/Dialect/Treadle/IR/TreadleSymbolOps.td"
+
+def Treadle_LoopOp : Treadle_Op<"loop", [
+    RecursiveMemoryEffects, AttrSizedOperandSegments,
+    SingleBlockImplicitTerminator<"::treadle::YieldOp">]> {
+  let summary = "runs its body a number of times over carried activations";
+  let description = [{
+    x_0 = inits; x_{i+1} = body(i, x_i); results = x_n, where n is `trips`, or
+    `max` where no trip count is given. 1 <= n <= max; the runtime guarantees it.
+    The body exists once, whatever n. Weights and states of iteration i are the
+    slots that its index selects.
+
+    Constraints:
+    * (C1) `max` is positive.
+    * (C2) The body takes the index and one argument per init, of its type.
+    * (C3) The body yields one value per init, of its type, and so are the results.
+
+    Example:
+    ```mlir
+    %y = treadle.loop %pass to %loops max 4 carry (%h = %x) : tensor<16x256xf32> {
+      ...
+      treadle.yield %next : tensor<16x256xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Optional<Index>:$trips, I64Attr:$max, Variadic<AnyRankedTensor>:$inits);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$bodyRegion);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$trips, "int64_t":$max, "::mlir::ValueRange":$inits,
+    "::llvm::function_ref<::llvm::SmallVector<::mlir::Value>(::mlir::OpBuilder &, ::mlir::Value, ::mlir::ValueRange)>":$body)>];
+  let skipDefaultBuilders = 1;
+  let extraClassDeclaration = [{
+    ::mlir::BlockArgument getIndex() { return getBody()->getArgument(0); }
+    ::mlir::Block::BlockArgListType getCarried() { return getBody()->getArguments().drop_front(); }
+  }];
+}
+
+def Treadle_StageOp : Treadle_Op<"stage", [
+    IsolatedFromAbove, RecursiveMemoryEffects,
+    SingleBlockImplicitTerminator<"::treadle::YieldOp">]> {
+  let summary = "an untiled piece of work whose tiles are independent";
+  let description = [{
+    A core op with its prologue and epilogue, over named iteration dimensions.
+    `accesses` says for each input which region one tile touches, `result_accesses`
+    for each result. Tiles write disjoint regions, so they may run in any order, on
+    any thread, with the same bits. A stage is fused but untiled: a target attaches
+    `tile`. `offsets`, attached by the arena planner, are the byte places of the
+    results in the session's arena.
+
+    Constraints:
+    * (C1) The body's arguments have the types of the inputs.
+    * (C2) The body yields values of the result types.
+    * (C3) There is one access per input and per result, with one entry per dimension
+      (none for scalars).
+    * (C4) Where an access names an iteration dimension, that dimension exists and its
+      extent divides the size.
+    * (C5) Every iteration dimension appears in every result's access: tiles write
+      disjoint regions.
+    * (C6) The body has at most one core op (`StageCoreOpInterface`); the others are
+      elementwise.
+    * (C7) `tile`, where given, has one positive size per iteration dimension.
+    * (C8) `offsets`, where given, has one non-negative multiple of 64 per result.
+
+    Example:
+    ```mlir
+    %y = treadle.stage [<rows = 16>, <outputs = 512>] (
+           %a = %x : tensor<16x256xf32> <0, all>,
+           %b = %w : !treadle.weight<512x256xf32, panels> <1, all>)
+         -> (tensor<16x512xf32> <0, 1>) {
+      %0 = treadle.linear %a, %b : (...) -> tensor<16x512xf32>
+      treadle.yield %0 : tensor<16x512xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<AnyType>:$inputs,
+                       TypedArrayAttrBase<Treadle_IterationAttr, "iteration dimensions">:$iterations,
+                       TypedArrayAttrBase<Treadle_AccessAttr, "input accesses">:$accesses,
+                       TypedArrayAttrBase<Treadle_AccessAttr, "result accesses">:$result_accesses,
+                       OptionalAttr<Treadle_TileAttr>:$tile,
+                       OptionalAttr<DenseI64ArrayAttr>:$offsets);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$bodyRegion);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The core op of the body, or null for a purely elementwise stage.
+    ::treadle::StageCoreOpInterface getCore();
+  }];
+}
+
+def Treadle_YieldOp : Treadle_Op<"yield", [Pure, Terminator,
+    ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
+  let summary = "ends the body of a loop or a stage";
+  let description = [{
+    Constraints:
+    * (C1) The parent is a `treadle.loop` or a `treadle.stage`.
+
+    Example: `treadle.yield %y : tensor<16x256xf32>`
+  }];
+  let arguments = (ins Variadic<AnyType>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange{}); }]>];
+}
+
+#endif // TREADLE_DIALECT_TREADLE_IR_TREADLESTRUCTUREOPS_TD

@@ -1,0 +1,279 @@
+//===- StructureOps.cpp - loop and stage ---===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
+
+using namespace mlir;
+using namespace treadle;
+
+//===----------------------------------------------------------------------===//
+// LoopOp
+//===----------------------------------------------------------------------===//
+
+void LoopOp::build(OpBuilder &builder, OperationState &state, Value trips, int64_t max,
+                   ValueRange inits,
+                   function_ref<SmallVector<Value>(OpBuilder &, Value, ValueRange)> body) {
+  if (trips)
+    state.addOperands(trips);
+  state.addOperands(inits);
+  state.addTypes(inits.getTypes());
+  state.getOrAddProperties<Properties>().setMax(builder.getI64IntegerAttr(max));
+  state.getOrAddProperties<Properties>().setOperandSegmentSizes(
+      {trips ? 1 : 0, static_cast<int32_t>(inits.size())});
+
+  OpBuilder::InsertionGuard guard(builder);
+  Region *region = state.addRegion();
+  Block *block = builder.createBlock(region);
+  block->addArgument(builder.getIndexType(), state.location);
+  for (Value init : inits)
+    block->addArgument(init.getType(), state.location);
+  SmallVector<Value> yielded =
+      body(builder, block->getArgument(0), block->getArguments().drop_front());
+  YieldOp::create(builder, state.location, yielded);
+}
+
+LogicalResult LoopOp::verify() {
+  // loop_c1
+  if (getMax() <= 0)
+    return emitOpError("expects a positive max, got ") << getMax();
+  // loop_c2
+  Block &body = *getBody();
+  if (body.getNumArguments() != getInits().size() + 1 || !body.getArgument(0).getType().isIndex() ||
+      TypeRange(body.getArgumentTypes()).drop_front() != getInits().getTypes())
+    return emitOpError("expects a body of the index and one argument per init, of its type");
+  // loop_c3
+  Operation *yield = body.getTerminator();
+  if (yield->getOperandTypes() != getInits().getTypes() || getResultTypes() != getInits().getTypes())
+    return emitOpError("expects to yield and return the types of its inits");
+  return success();
+}
+
+/// `%i (to %n)? max 4 (carry (%h = %x, ...) : types)? { body }`
+ParseResult LoopOp::parse(OpAsmParser &parser, OperationState &result) {
+  OpAsmParser::Argument index;
+  index.type = parser.getBuilder().getIndexType();
+  OpAsmParser::UnresolvedOperand trips;
+  bool hasTrips = false;
+  IntegerAttr max;
+  if (parser.parseArgument(index))
+    return failure();
+  if (succeeded(parser.parseOptionalKeyword("to"))) {
+    hasTrips = true;
+    if (parser.parseOperand(trips) ||
+        parser.resolveOperand(trips, index.type, result.operands))
+      return failure();
+  }
+  if (parser.parseKeyword("max") ||
+      parser.parseAttribute(max, parser.getBuilder().getI64Type(), "max", result.attributes))
+    return failure();
+
+  SmallVector<OpAsmParser::Argument> arguments = {index};
+  SmallVector<OpAsmParser::UnresolvedOperand> inits;
+  if (succeeded(parser.parseOptionalKeyword("carry"))) {
+    SmallVector<OpAsmParser::Argument> carried;
+    SmallVector<Type> types;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseAssignmentList(carried, inits) || parser.parseColonTypeList(types) ||
+        parser.resolveOperands(inits, types, loc, result.operands))
+      return failure();
+    for (auto [argument, type] : llvm::zip(carried, types))
+      argument.type = type;
+    llvm::append_range(arguments, carried);
+    result.addTypes(types);
+  }
+  result.getOrAddProperties<Properties>().setOperandSegmentSizes(
+      {hasTrips ? 1 : 0, static_cast<int32_t>(inits.size())});
+  Region *body = result.addRegion();
+  if (parser.parseRegion(*body, arguments) ||
+      parser.parseOptionalAttrDict(result.attributes))
+    return failure();
+  ensureTerminator(*body, parser.getBuilder(), result.location);
+  return success();
+}
+
+void LoopOp::print(OpAsmPrinter &printer) {
+  printer << ' ' << getIndex();
+  if (getTrips())
+    printer << " to " << getTrips();
+  printer << " max " << getMax() << ' ';
+  if (!getInits().empty()) {
+    printer << "carry (";
+    llvm::interleaveComma(llvm::zip(getCarried(), getInits()), printer, [&](auto pair) {
+      printer << std::get<0>(pair) << " = " << std::get<1>(pair);
+    });
+    printer << ") : ";
+    llvm::interleaveComma(getInits().getTypes(), printer);
+    printer << ' ';
+  }
+  printer.printRegion(getBodyRegion(), /*printEntryBlockArgs=*/false,
+                      /*printBlockTerminators=*/!getInits().empty());
+  printer.printOptionalAttrDict((*this)->getAttrs(), {"max", "operandSegmentSizes"});
+}
+
+//===----------------------------------------------------------------------===//
+// StageOp
+//===----------------------------------------------------------------------===//
+
+StageCoreOpInterface StageOp::getCore() {
+  for (Operation &op : *getBody())
+    if (auto core = dyn_cast<StageCoreOpInterface>(op))
+      return core;
+  return {};
+}
+
+/// The static shape behind a stage operand; empty for scalars.
+static ArrayRef<int64_t> shapeOf(Type type) {
+  if (auto tensor = dyn_cast<RankedTensorType>(type))
+    return tensor.getShape();
+  if (auto weight = dyn_cast<WeightType>(type))
+    return weight.getShape();
+  if (auto state = dyn_cast<StateType>(type))
+    return state.getShape();
+  return {};
+}
+
+/// stage_c3 and stage_c4 for one operand or result.
+static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, const Twine &what) {
+  ArrayRef<int64_t> shape = shapeOf(type);
+  // stage_c3
+  if (access.getDims().size() != shape.size())
+    return stage.emitOpError("expects ") << shape.size() << " access dimensions for " << what
+                                         << ", got " << access.getDims().size();
+  // stage_c4
+  for (auto [dim, size] : llvm::zip(access.getDims(), shape)) {
+    if (dim < 0)
+      continue;
+    if (dim >= int64_t(stage.getIterations().size()))
+      return stage.emitOpError("expects an iteration dimension below ")
+             << stage.getIterations().size() << " for " << what << ", got " << dim;
+    int64_t extent = cast<IterationAttr>(stage.getIterations()[dim]).getExtent();
+    if (extent <= 0 || size % extent != 0)
+      return stage.emitOpError("expects the extent of dimension ")
+             << dim << ", " << extent << ", to divide size " << size << " of " << what;
+  }
+  return success();
+}
+
+LogicalResult StageOp::verify() {
+  Block &body = *getBody();
+  // stage_c1
+  if (body.getArgumentTypes() != getInputs().getTypes())
+    return emitOpError("expects body arguments of the types of the inputs");
+  // stage_c2
+  if (body.getTerminator()->getOperandTypes() != getResultTypes())
+    return emitOpError("expects to yield the types of the results");
+  // stage_c3
+  if (getAccesses().size() != getInputs().size() ||
+      getResultAccesses().size() != getNumResults())
+    return emitOpError("expects one access per input and per result");
+  for (auto [i, input] : llvm::enumerate(getInputs()))
+    if (failed(verifyAccess(*this, input.getType(), cast<AccessAttr>(getAccesses()[i]),
+                            "input " + Twine(i))))
+      return failure();
+  for (auto [i, type] : llvm::enumerate(getResultTypes())) {
+    auto access = cast<AccessAttr>(getResultAccesses()[i]);
+    if (failed(verifyAccess(*this, type, access, "result " + Twine(i))))
+      return failure();
+    // stage_c5
+    for (int64_t dim = 0, e = getIterations().size(); dim < e; ++dim)
+      if (!llvm::is_contained(access.getDims(), dim))
+        return emitOpError("expects result ")
+               << i << " to be cut by iteration dimension " << dim << ", or tiles overlap";
+  }
+  // stage_c6
+  unsigned cores = 0;
+  for (Operation &op : body.without_terminator()) {
+    if (isa<StageCoreOpInterface>(op))
+      ++cores;
+    else if (!op.hasTrait<OpTrait::Elementwise>() && !op.hasTrait<OpTrait::ConstantLike>())
+      return emitOpError("expects a core op and elementwise ops in the body, got ")
+             << op.getName();
+  }
+  if (cores > 1)
+    return emitOpError("expects at most one core op in the body, got ") << cores;
+  // stage_c7
+  if (std::optional<TileAttr> tile = getTile()) {
+    if (tile->getSizes().size() != getIterations().size() ||
+        llvm::any_of(tile->getSizes(), [](int64_t size) { return size <= 0; }))
+      return emitOpError("expects one positive tile size per iteration dimension");
+  }
+  // stage_c8
+  if (std::optional<ArrayRef<int64_t>> offsets = getOffsets()) {
+    if (offsets->size() != getNumResults() ||
+        llvm::any_of(*offsets, [](int64_t offset) { return offset < 0 || offset % 64 != 0; }))
+      return emitOpError("expects one non-negative multiple of 64 per result as offsets");
+  }
+  return success();
+}
+
+/// `[<rows = 16>] (%a = %x : type <0, all>, ...) -> (type <0, 1>) attributes? { body }`
+ParseResult StageOp::parse(OpAsmParser &parser, OperationState &result) {
+  SmallVector<Attribute> iterations, accesses, resultAccesses;
+  auto parseIteration = [&]() -> ParseResult {
+    Attribute attr = IterationAttr::parse(parser, {});
+    iterations.push_back(attr);
+    return failure(!attr);
+  };
+  SmallVector<OpAsmParser::Argument> arguments;
+  auto parseInput = [&]() -> ParseResult {
+    OpAsmParser::UnresolvedOperand operand;
+    if (parser.parseArgument(arguments.emplace_back()) || parser.parseEqual() ||
+        parser.parseOperand(operand) || parser.parseColonType(arguments.back().type))
+      return failure();
+    Attribute access = AccessAttr::parse(parser, {});
+    accesses.push_back(access);
+    return failure(!access ||
+                   parser.resolveOperand(operand, arguments.back().type, result.operands));
+  };
+  auto parseResult = [&]() -> ParseResult {
+    Type type;
+    if (parser.parseType(type))
+      return failure();
+    result.addTypes(type);
+    Attribute access = AccessAttr::parse(parser, {});
+    resultAccesses.push_back(access);
+    return failure(!access);
+  };
+  using Delimiter = OpAsmParser::Delimiter;
+  if (parser.parseCommaSeparatedList(Delimiter::Square, parseIteration) ||
+      parser.parseCommaSeparatedList(Delimiter::Paren, parseInput) || parser.parseArrow() ||
+      parser.parseCommaSeparatedList(Delimiter::Paren, parseResult) ||
+      parser.parseOptionalAttrDict(result.attributes) ||
+      parser.parseRegion(*result.addRegion(), arguments))
+    return failure();
+  Builder &builder = parser.getBuilder();
+  auto &properties = result.getOrAddProperties<Properties>();
+  properties.setIterations(builder.getArrayAttr(iterations));
+  properties.setAccesses(builder.getArrayAttr(accesses));
+  properties.setResultAccesses(builder.getArrayAttr(resultAccesses));
+  ensureTerminator(*result.regions.back(), builder, result.location);
+  return success();
+}
+
+void StageOp::print(OpAsmPrinter &printer) {
+  printer << " [";
+  llvm::interleaveComma(getIterations(), printer,
+                        [&](Attribute attr) { cast<IterationAttr>(attr).print(printer); });
+  printer << "] (";
+  llvm::interleaveComma(llvm::enumerate(getInputs()), printer, [&](auto item) {
+    Value input = item.value();
+    printer << getBody()->getArgument(item.index()) << " = " << input << " : " << input.getType()
+            << ' ';
+    cast<AccessAttr>(getAccesses()[item.index()]).print(printer);
+  });
+  printer << ") -> (";
+  llvm::interleaveComma(llvm::enumerate(getResultTypes()), printer, [&](auto item) {
+    printer << item.value() << ' ';
+    cast<AccessAttr>(getResultAccesses()[item.index()]).print(printer);
+  });
+  printer << ") ";
+  SmallVector<StringRef> elided = {"iterations", "accesses", "result_accesses"};
+  printer.printOptionalAttrDict((*this)->getAttrs(), elided);
+  printer << ' ';
+  printer.printRegion(getBodyRegion(), /*printEntryBlockArgs=*/false);
+}

@@ -1,0 +1,70 @@
+//===- SymbolOps.cpp - Weights, states and references ---===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
+
+using namespace mlir;
+using namespace treadle;
+
+#define GET_OP_CLASSES
+#include "treadle/Dialect/Treadle/IR/TreadleOps.cpp.inc"
+
+static LogicalResult verifySlots(Operation *op, ArrayRef<int64_t> slots) {
+  for (int64_t slot : slots)
+    if (slot <= 0)
+      return op->emitOpError("expects positive slot dimensions, got ") << slot;
+  return success();
+}
+
+LogicalResult WeightOp::verify() {
+  // weight_c1
+  if (failed(verifySlots(*this, getSlots())))
+    return failure();
+  // weight_c2
+  int64_t expected = llvm::product_of(getSlots());
+  if (int64_t(getSources().size()) != expected)
+    return emitOpError("expects ") << expected << " sources, one per slot, got "
+                                   << getSources().size();
+  return success();
+}
+
+LogicalResult StateOp::verify() {
+  // state_c1
+  if (failed(verifySlots(*this, getSlots())))
+    return failure();
+  // state_c2
+  if (std::optional<uint64_t> loopSlot = getLoopSlot(); loopSlot && *loopSlot >= getSlots().size())
+    return emitOpError("expects loop_slot to be one of ")
+           << getSlots().size() << " slot dimensions, got " << int64_t(*loopSlot);
+  return success();
+}
+
+/// Both kinds of reference: the symbol exists, has the type, and has as many slot dimensions.
+template <typename SymbolOp, typename RefOp>
+static LogicalResult verifyReference(RefOp ref, SymbolTableCollection &symbols, StringRef noun) {
+  auto symbol = symbols.lookupNearestSymbolFrom<SymbolOp>(ref, ref.getSymbolAttr());
+  if (!symbol)
+    return ref.emitOpError("expects @") << ref.getSymbol() << " to be a " << noun;
+  if (symbol.getType() != ref.getType())
+    return ref.emitOpError("expects the type of @")
+           << ref.getSymbol() << ", " << symbol.getType() << ", got " << ref.getType();
+  if (symbol.getSlots().size() != ref.getSlot().size())
+    return ref.emitOpError("expects ") << symbol.getSlots().size() << " indices into the slots of @"
+                                       << ref.getSymbol() << ", got " << ref.getSlot().size();
+  return success();
+}
+
+LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // get_weight_c1, get_weight_c2
+  return verifyReference<WeightOp>(*this, symbols, "treadle.weight");
+}
+
+LogicalResult GetStateOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // get_state_c1, get_state_c2
+  return verifyReference<StateOp>(*this, symbols, "treadle.state");
+}
