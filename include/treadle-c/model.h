@@ -200,7 +200,7 @@ typedef struct treadle_sample_params {
    * ignored. Other values below 1e-5 count as 1e-5. */
   float temperature;
   int32_t top_k; /* 0: all */
-  float top_p;   /* 0 and 1: all; otherwise between them */
+  float top_p;   /* from 1: all, to 0: the first alone */
   /* The generator's state, read and advanced by one draw; NULL only at
    * temperature 0. Start it with any seed. It is SplitMix64:
    *   z = (state += 0x9e3779b97f4a7c15);
@@ -319,7 +319,8 @@ typedef struct treadle_model_api {
    *   INVALID_ARGUMENT  external weights but no path, or the reverse
    *   UNSUPPORTED       no code for the device
    *   IO                the file cannot be opened, read or mapped
-   *   MISMATCH          not the packed weights of this library
+   *   MISMATCH          not packed for this library, or with other content
+   *                     than it was compiled with, if it was with any
    *   OUT_OF_MEMORY
    * On error *model is NULL. */
   treadle_status (*model_open)(const treadle_open_params *params,
@@ -339,11 +340,8 @@ typedef struct treadle_model_api {
   treadle_status (*state_info)(const treadle_model *model, size_t index,
                                treadle_state_info *info);
 
-  /* Hashes the weights (about 0.3 GB/s): do they match the digest in their
-   * header, and are they those that the library was compiled with, if it was
-   * compiled with any?
-   *   CORRUPT   the data do not match their digest
-   *   MISMATCH  intact, but not those that the library was compiled with */
+  /* Hashes the weights (about 0.3 GB/s): are they what their header says?
+   *   CORRUPT   they are not */
   treadle_status (*model_verify)(const treadle_model *model, char *message,
                                  size_t message_size);
 
@@ -441,7 +439,7 @@ typedef struct treadle_model_api {
                                  size_t capacity);
 
   /* Replaces the session's content by a saved one. Everything is checked before
-   * anything changes. Checkpoints are lost.
+   * anything changes. Checkpoints of positions above 0 are lost.
    *   CORRUPT   not a saved session, cut, or altered
    *   MISMATCH  of another library, other weights, another format version,
    *             other loops, or with more tokens than this session's context */
@@ -466,14 +464,14 @@ typedef struct treadle_model_api {
   /* Sets the content of `count` states at once, each at most once, rounding to
    * the nearest value of the element type (ties to even).
    *
-   * Position. The append states among the values must have one common number of
-   * rows, n. If n is the position, or there are none, the position stays.
-   * Otherwise the values must comprise every append state ("ids" and "mask"
-   * too), n must not exceed the context, and becomes the position; fixed and
-   * ring states that are not given are left alone. A ring's rows are taken
-   * oldest first, the last one belonging to position n - 1. Setting an append
-   * state overwrites its rows from 0, which ends checkpoints of positions above
-   * 0.
+   * Position. The append states among the values must have one common number
+   * of rows, n. If that is the position, or there are none of them, the
+   * position stays, and states that are not given keep their content.
+   * Otherwise every state must be given ("ids" and "mask" too), n must not
+   * exceed the context, and becomes the position. A ring's rows are taken
+   * oldest first, the last one belonging to the token before the position.
+   * Setting an append state overwrites its rows from 0, which ends checkpoints
+   * of positions above 0.
    *   INVALID_ARGUMENT  shapes; ids that are not whole or out of range; masks
    *                     other than 0 and 1; fractions and other numbers that
    *                     an integer state cannot hold */
