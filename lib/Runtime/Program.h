@@ -251,11 +251,13 @@ typedef struct treadle_program_header {
   treadle_program_weights weights;
 } treadle_program_header;
 
-// What the emitter must define. (Arrays of unknown bound, so that no optimiser
-// takes a declaration's size for the object's.)
-extern const uint8_t treadle_program[];
-extern const treadle_entry_fn treadle_entry_functions[];
-extern const uint8_t treadle_weights_begin[];
+// What the emitter must define, hidden: it is nobody else's. (Arrays of unknown
+// bound, so that no optimiser takes a declaration's size for the object's.)
+#define TREADLE_HIDDEN __attribute__((visibility("hidden")))
+TREADLE_HIDDEN extern const uint8_t treadle_program[];
+TREADLE_HIDDEN extern const treadle_entry_fn treadle_entry_functions[];
+TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
+#undef TREADLE_HIDDEN
 
 #ifdef __cplusplus
 } // extern "C"
