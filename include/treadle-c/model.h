@@ -1,6 +1,6 @@
 /*===- model.h - The C interface of a compiled model --------------*- C -*-===*\
 |*                                                                            *|
-|* Part of the Treadle Project, under the Apache License v2.0 with LLVM       *|
+|* Part of the Treadle project, under the Apache License v2.0 with LLVM       *|
 |* Exceptions. See LICENSE for license information.                           *|
 |* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception                    *|
 |*                                                                            *|

@@ -1,7 +1,7 @@
 //===- Checkpoint.c - Truncate, checkpoint, rollback ----------------------===//
 //
-// Part of the Treadle Project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//

@@ -1,7 +1,7 @@
-//===- Libc.h - What the runtime takes from libc ---------------- -*- C -*-===//
+//===- Libc.h - What the runtime takes from libc ------------------*- C -*-===//
 //
-// Part of the Treadle Project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//

@@ -1,7 +1,7 @@
-//===- Program.h - What the compiler tells the runtime ----------*- C -*-===//
+//===- Program.h - What the compiler tells the runtime ------------*- C -*-===//
 //
-// Part of the Treadle Project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
@@ -10,21 +10,18 @@
 // library. The compiler emits three symbols; the runtime defines everything
 // else:
 //
-//   treadle_program           the image: a treadle_program_header, followed by
-//   the
-//                             arrays and strings that it points to. 64-byte
-//                             aligned.
-//   treadle_entry_functions   one function per element of header.entries.
-//   treadle_weights_begin     the whole safetensors container of packed
-//   weights,
-//                             header included, 64-byte aligned. Always defined:
-//                             at least 64 bytes of anything unless weights.mode
-//                             is TREADLE_PROGRAM_WEIGHTS_EMBED.
+//   treadle_program          the image: a treadle_program_header, followed by
+//                            the arrays and strings that it points to. 64-byte
+//                            aligned.
+//   treadle_entry_functions  one function per element of header.entries.
+//   treadle_weights_begin    the whole safetensors container of packed weights,
+//                            header included, 64-byte aligned. Always defined:
+//                            at least 64 bytes of anything unless weights.mode
+//                            is TREADLE_PROGRAM_WEIGHTS_EMBED.
 //
-// The image holds no pointer, so it needs no relocation and can be one
-// constant: places are byte offsets from its first byte. Numbers are
-// little-endian. Unused bytes are zero, so that compiling twice gives the same
-// bytes.
+// The image holds no pointer, so it needs no relocation and can be one constant:
+// places are byte offsets from its first byte. Numbers are little-endian. Unused
+// bytes are zero, so that compiling twice gives the same bytes.
 //
 // Both sides are built together and the image lies in the same library as the
 // runtime that reads it. So this is no stable format: change it freely and bump
@@ -237,28 +234,30 @@ typedef struct treadle_program_header {
   uint64_t context;     ///< positions compiled for
   uint64_t config_context; ///< positions that the config promises
   uint32_t max_loops;      ///< passes compiled for, at least 1
-  uint32_t config_loops;   ///< passes that the config asks for, at least 1; a
-      ///< session that wants more than max_loops is refused
+  /// Passes that the config asks for, at least 1. A session that wants more than
+  /// max_loops is refused.
+  uint32_t config_loops;
 
-  uint64_t
-      state_bytes; ///< size of the state memory; every state lies within it
+  uint64_t state_bytes; ///< of the state memory; every state lies within it
 
-  /// Two states that every program declares, without slots, and that the
-  /// runtime writes before it calls a forward entry: for the rows that are
-  /// valid, the same values as in `input` and `mask`. Entry points only read
-  /// them, at rows below position + valid: earlier tokens' masks, n-gram
-  /// contexts.
-  uint32_t ids_state;  ///< index of an append state of i32, row_rank 0
-  uint32_t mask_state; ///< index of an append state of u8, row_rank 0
+  /// Two append states that every program has, without slots, of one element a
+  /// row. The runtime writes them before it calls a forward entry: for the rows
+  /// that are valid, the same values as in `input` and `mask`. Entry points read
+  /// them at rows below position + valid (earlier tokens' masks, n-gram
+  /// contexts) and may write the same values again, but no others.
+  uint32_t ids_state;  ///< index of the state of i32
+  uint32_t mask_state; ///< index of the state of u8
 
   treadle_program_weights weights;
 } treadle_program_header;
 
-// What the emitter must define. (Arrays of unknown bound, so that no optimiser
-// takes a declaration's size for the object's.)
-extern const uint8_t treadle_program[];
-extern const treadle_entry_fn treadle_entry_functions[];
-extern const uint8_t treadle_weights_begin[];
+// What the emitter must define, hidden: it is nobody else's. (Arrays of unknown
+// bound, so that no optimiser takes a declaration's size for the object's.)
+#define TREADLE_HIDDEN __attribute__((visibility("hidden")))
+TREADLE_HIDDEN extern const uint8_t treadle_program[];
+TREADLE_HIDDEN extern const treadle_entry_fn treadle_entry_functions[];
+TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
+#undef TREADLE_HIDDEN
 
 #ifdef __cplusplus
 } // extern "C"

@@ -1,7 +1,7 @@
 //===- Sha256.c - SHA-256 (FIPS 180-4) ------------------------------------===//
 //
-// Part of the Treadle Project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//

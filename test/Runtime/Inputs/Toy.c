@@ -5,7 +5,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
 // What the compiler would emit for a small model that has every kind of state:
 // a delta-like cell and a convolution (fixed, ring), keys per layer and pass

@@ -1,11 +1,10 @@
-//===- Toy.h - The numbers of the toy model --------------------*- C++ -*--===//
+//===- Toy.h - The numbers of the toy model -----------------------*- C -*-===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
 // What the toy program and the tests that drive it agree on.
 //

@@ -5,7 +5,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
 // Two libraries, four threads, each with its own sessions of both. Meant for the
 // thread sanitizer; the results are compared in any case.

@@ -5,7 +5,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
 // Runs 1,000 tokens under seccomp's strict mode, in which any system call but
 // read, write and _exit kills the process, and with an allocator that refuses.

@@ -1,11 +1,10 @@
-//===- Test.h - Helpers of the runtime's tests -----------------*- C++ -*--===//
+//===- Test.h - Helpers of the runtime's tests --------------------*- C -*-===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
-
 //
 // Each test is a program that gets the folder of the toy libraries and returns
 // how many checks failed.
