@@ -26,9 +26,9 @@ std::optional<Phase> findPhase(llvm::StringRef name);
 /// Where plugins add passes.
 enum class Hook {
   modelEnd,    ///< `model-end`: whole model, dynamic rows
-  programEnd,  ///< `program-end`: after the contract check
-  stagesBegin, ///< `stages-begin`: before the conversion to stages
-  stagesEnd,   ///< `stages-end`: fused stages, planned arena
+  programEnd,  ///< `program-end`: static rows; the contract is checked behind it
+  stagesBegin, ///< `stages-begin`: before ops become stages
+  stagesEnd,   ///< `stages-end`: fused stages; the arena is planned behind it
 };
 
 llvm::StringRef getHookName(Hook hook);
