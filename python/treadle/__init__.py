@@ -1,10 +1,11 @@
 """Treadle: an ahead-of-time compiler for language models.
 
-`random_weights` is the function of a module of the same name. It is imported here, not on demand, because the first
-import of a submodule binds its name in the package: a later one would hide the function.
+`convert` and `random_weights` are functions of modules of the same name. They are imported here, not on demand,
+because the first import of a submodule binds its name in the package: a later one would hide the function.
 """
 
 from treadle import reference
+from treadle.convert import convert
 from treadle.random_weights import random_weights
 
-__all__ = ["random_weights", "reference"]
+__all__ = ["convert", "random_weights", "reference"]
