@@ -8,7 +8,7 @@ import pytest
 from cases import CASES, Case
 from judge import BF16_TOLERANCE, bf16_tolerance, relative_error, typical_error
 from numpy.typing import NDArray
-from treadle.reference import MiniAxion, attention
+from treadle.reference import MiniAxion, attention, round_bf16
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -134,6 +134,27 @@ def test_float32_stays_float32(case: Case, weights: Path) -> None:
     for storage in ("f32", "bf16"):
         logits, _ = case.reference(weights, np.float32, storage).forward(case.ids[:5], n_think_loops=2)
         assert logits.dtype == np.float32
+
+
+def test_what_bf16_rounds(case: Case, weights: Path) -> None:
+    """Rows of K and V, not q; and the matrices, so that rounding these beforehand changes nothing."""
+    model = case.reference(weights, storage="bf16")
+    seen = []
+
+    def attend(slot: int, q: NDArray, k: NDArray, v: NDArray) -> NDArray:
+        seen.append(slot)
+        assert (round_bf16(k) == k).all() and (round_bf16(v) == v).all() and (round_bf16(q) != q).any()
+        return attention(q, k, v)
+
+    ids = case.ids[:8]
+    logits = model.rows(ids, 0, attend, n_think_loops=2)
+    assert seen == list(range(model.config.n_layers + model.config.n_shared_layers))
+
+    rounded = {name: round_bf16(array) if array.ndim == 2 else array for name, array in model._weights.items()}
+    again, _ = MiniAxion(case.config, rounded, storage="bf16").forward(ids, n_think_loops=2)
+    np.testing.assert_array_equal(again, logits)
+    matrices_alone, _ = MiniAxion(case.config, rounded).forward(ids, n_think_loops=2)
+    assert relative_error(matrices_alone, logits) > BF16_TOLERANCE
 
 
 def test_batches_and_masks(case: Case, weights: Path) -> None:
