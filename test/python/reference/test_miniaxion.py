@@ -113,12 +113,12 @@ def test_rounding_to_bf16_can_be_judged(case: Case, weights: Path) -> None:
     single = case.reference(weights, np.float32, "bf16")
     unrounded = case.reference(weights)
 
-    short, loops = case.short_windows[:16], case.loops
+    short, loops = case.short_windows[:8], case.loops
     expected = rounded.forward(short, n_think_loops=loops)[0]
     assert typical_error(single.forward(short, n_think_loops=loops)[0], expected) < BF16_TOLERANCE / 10
     assert typical_error(unrounded.forward(short, n_think_loops=loops)[0], expected) > BF16_TOLERANCE
 
-    ids = case.ids[:100]
+    ids = case.ids[:64]
     expected = rounded.forward(ids, n_think_loops=loops)[0]
     cost = relative_error(expected, unrounded.forward(ids, n_think_loops=loops)[0])
     error = relative_error(single.forward(ids, n_think_loops=loops)[0], expected)
