@@ -52,7 +52,8 @@ public:
       int64_t rows = std::min(tileRows, kernel.getOptions().registerRows);
       // Whole vectors are rounded, so a row ends on a border of lanes.
       rounded = kernel.allocate({rows, int64_t(llvm::alignTo(2 * blockWords, numLanes))},
-                                kernel.getOptions().bf16Dot ? b.getI16Type() : b.getF32Type());
+                                kernel.getOptions().bf16Dot ? Type(b.getI16Type())
+                                                            : Type(b.getF32Type()));
     }
   }
 

@@ -9,6 +9,7 @@
 #include "treadle/Conversion/TreadleToStages/TreadleToStages.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace treadle {

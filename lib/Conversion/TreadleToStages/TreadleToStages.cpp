@@ -10,6 +10,8 @@
 
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
+#include "mlir/IR/IRMapping.h"
+
 namespace treadle {
 #define GEN_PASS_DEF_CONVERTTREADLETOSTAGESPASS
 #include "treadle/Conversion/TreadleToStages/Passes.h.inc"

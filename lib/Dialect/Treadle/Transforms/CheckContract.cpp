@@ -9,6 +9,8 @@
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Dialect/Treadle/Transforms/Passes.h"
 
+#include "mlir/IR/Matchers.h"
+
 namespace treadle {
 #define GEN_PASS_DEF_CHECKCONTRACTPASS
 #include "treadle/Dialect/Treadle/Transforms/Passes.h.inc"

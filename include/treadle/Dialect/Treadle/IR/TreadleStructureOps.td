@@ -65,14 +65,15 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     * (C2) The body yields values of the result types.
     * (C3) There is one access per input and per result, with one entry per dimension
       (none for scalars).
-    * (C4) Where an access names an iteration dimension, that dimension exists and its
-      extent divides the size.
-    * (C5) Every iteration dimension appears in every result's access: tiles write
-      disjoint regions.
+    * (C4) Sizes are static and extents positive. Where an access names an iteration
+      dimension, that dimension exists and its extent divides the size.
+    * (C5) Every iteration dimension appears exactly once in every result's access:
+      tiles write disjoint regions, and together the whole result.
     * (C6) The body has at most one core op (`StageCoreOpInterface`); the others are
       elementwise.
     * (C7) `tile`, where given, has one positive size per iteration dimension.
     * (C8) `offsets`, where given, has one -1 or non-negative multiple of 64 per result.
+    * (C9) `position` stands only for the rows of an append state.
 
     Example:
     ```mlir
@@ -115,9 +116,11 @@ def Treadle_StageOp : Treadle_Op<"stage", [
 }
 
 def Treadle_YieldOp : Treadle_Op<"yield", [Pure, Terminator,
-    ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
+    /*yield_c1*/ ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
   let summary = "ends the body of a loop or a stage";
   let description = [{
+    Its operands are what the next iteration carries, or what the stage writes.
+
     Constraints:
     * (C1) The parent is a `treadle.loop` or a `treadle.stage`.
 
