@@ -47,6 +47,15 @@ public:
   /// family does not know.
   virtual std::string getCanonicalName(llvm::StringRef name, const TensorSource &source) const = 0;
 
+  /// Whether the matrix of that canonical name may be stored as K x N.
+  virtual bool mayBeTransposed(llvm::StringRef) const { return false; }
+
+  /// Tensors that may be stored though no weight reads them, with the tensor
+  /// whose numbers they repeat (canonical names).
+  virtual std::vector<std::pair<std::string, std::string>> getCopies(const ModelConfig &) const {
+    return {};
+  }
+
   /// Sets the fields that the stored tensors settle.
   virtual void infer(const NamedTensors &tensors, const ConfigValues &given,
                      ConfigValues &found) const = 0;

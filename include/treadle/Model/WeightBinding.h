@@ -12,15 +12,16 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Support/Error.h"
-#include "llvm/ADT/MapVector.h"
+#include <map>
 
 namespace treadle {
 
 class Family;
+struct ModelConfig;
 
 /// The tensors of a checkpoint by the names that their family gives them.
 struct NamedTensors {
-  llvm::MapVector<std::string, const Tensor *> byName;
+  std::map<std::string, const Tensor *> byName;
   std::vector<const Tensor *> unknown; ///< in the order of the files
 
   /// The tensor of that canonical name, or null.
@@ -31,10 +32,11 @@ struct NamedTensors {
 llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSource &source);
 
 /// Replaces the canonical names in the module's weights by the names of the
-/// stored tensors. Missing tensors, wrong shapes and element types are errors;
-/// tensors that no weight reads are listed in one warning.
-llvm::Error bindWeights(mlir::ModuleOp module, const Family &family, const TensorSource &source,
-                        WarningHandler warn);
+/// stored tensors. Missing tensors, wrong shapes and element types, and copies
+/// of a tied matrix that hold other numbers are errors; tensors that no weight
+/// reads are listed in one warning.
+llvm::Error bindWeights(mlir::ModuleOp module, const ModelConfig &config,
+                        const TensorSource &source, WarningHandler warn = nullptr);
 
 } // namespace treadle
 

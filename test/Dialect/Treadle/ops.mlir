@@ -2,6 +2,8 @@
 
 treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
 treadle.weight @shared.q.down : !treadle.weight<16x256xf32, panels> slots [2] from ["a", "b"]
+// CHECK: from transposed ["c"]
+treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
 treadle.weight @norm : !treadle.weight<256xf32, plain> from ["final_norm.weight"]
 treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 treadle.state @mask : !treadle.state<append, 512xi8>
