@@ -80,15 +80,18 @@ static llvm::Error checkSlot(Slot slot, bool transposed) {
   return llvm::Error::success();
 }
 
-/// A copy of a tied matrix repeats its numbers.
-static llvm::Error checkCopies(const ModelConfig &config, const NamedTensors &tensors) {
-  for (const auto &[copyName, originalName] : config.family->getCopies(config)) {
+/// What no weight reads may be a copy of a tied matrix: then it repeats its numbers.
+static llvm::Error checkCopies(const Family &family, const NamedTensors &tensors,
+                               llvm::DenseSet<const Tensor *> &read) {
+  for (const auto &[copyName, originalName] : family.getCopies()) {
     const Tensor *copy = tensors.find(copyName), *original = tensors.find(originalName);
     int64_t difference;
-    if (copy && original && !haveEqualNumbers(*copy, *original, &difference))
-      return makeError(copy->file + ": " + copy->name + ": expected the numbers of " +
-                       original->name + ", which it is tied to in " + config.file +
-                       ", got others from element " + llvm::Twine(difference) + " on");
+    if (!copy || !original || !read.insert(copy).second ||
+        haveEqualNumbers(*copy, *original, &difference))
+      continue;
+    return makeError(copy->file + ": " + copy->name + ": expected the numbers of " +
+                     original->name + ", which the config ties it to, got others from element " +
+                     llvm::Twine(difference) + " on");
   }
   return llvm::Error::success();
 }
@@ -109,9 +112,9 @@ static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const Tenso
     warn(source.getPath() + ": the model does not use " + names);
 }
 
-llvm::Error treadle::bindWeights(ModuleOp module, const ModelConfig &config,
+llvm::Error treadle::bindWeights(ModuleOp module, const Family &family,
                                  const TensorSource &source, WarningHandler warn) {
-  llvm::Expected<NamedTensors> tensors = nameTensors(*config.family, source);
+  llvm::Expected<NamedTensors> tensors = nameTensors(family, source);
   if (!tensors)
     return tensors.takeError();
 
@@ -124,7 +127,7 @@ llvm::Error treadle::bindWeights(ModuleOp module, const ModelConfig &config,
       if (!tensor)
         return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
                          describeShape(weight.getType().getShape()) + ", got none");
-      (config.family->mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
+      (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
       names.push_back(tensor->name);
       read.insert(tensor);
     }
@@ -141,10 +144,8 @@ llvm::Error treadle::bindWeights(ModuleOp module, const ModelConfig &config,
     slot.weight.setTransposed(transposed);
   }
 
-  if (llvm::Error error = checkCopies(config, *tensors))
+  if (llvm::Error error = checkCopies(family, *tensors, read))
     return error;
-  for (const auto &[copy, original] : config.family->getCopies(config))
-    read.insert(tensors->find(copy));
   warnOfUnread(read, source, warn);
   return llvm::Error::success();
 }

@@ -1,11 +1,14 @@
 # Wrappers that keep every leaf CMakeLists.txt to a few lines.
 
+include(Sanitizers)
+
 # treadle_add_library(<name> <source>...)
 # A part of libTreadle.so: an object library that lib/CMakeLists.txt links into the one shared library.
 function(treadle_add_library name)
   add_library(${name} OBJECT ${ARGN})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   add_dependencies(${name} TreadleHeaders)
+  treadle_sanitize(${name})
   set_property(GLOBAL APPEND PROPERTY TREADLE_PARTS ${name})
 endfunction()
 
@@ -28,5 +31,7 @@ function(treadle_add_tool name)
   add_executable(${name} ${ARGN})
   add_dependencies(${name} TreadleHeaders)
   target_link_libraries(${name} PRIVATE Treadle)
+  treadle_sanitize(${name})
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  set_property(GLOBAL APPEND PROPERTY TREADLE_PROGRAMS ${name})
 endfunction()

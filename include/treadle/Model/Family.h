@@ -50,11 +50,9 @@ public:
   /// Whether the matrix of that canonical name may be stored as K x N.
   virtual bool mayBeTransposed(llvm::StringRef) const { return false; }
 
-  /// Tensors that may be stored though no weight reads them, with the tensor
-  /// whose numbers they repeat (canonical names).
-  virtual std::vector<std::pair<std::string, std::string>> getCopies(const ModelConfig &) const {
-    return {};
-  }
+  /// Tensors that may be stored though no weight of a module reads them, with the
+  /// tensor whose numbers they then repeat (canonical names).
+  virtual std::vector<std::pair<std::string, std::string>> getCopies() const { return {}; }
 
   /// Sets the fields that the stored tensors settle.
   virtual void infer(const NamedTensors &tensors, const ConfigValues &given,

@@ -13,7 +13,7 @@
 //   source = TensorSource::open(weights);                     // where there are weights
 //   config = readConfig(path, families, configOptions, &source);
 //   module = buildModel(context, config, modelOptions, warn); // canonical tensor names
-//   bindWeights(module, config, source, warn);                // stored tensor names
+//   bindWeights(module, *config.family, source, warn);        // stored tensor names
 //   header = makePackedHeader(module, libraryId);
 //   packWeights(module, source, libraryId, os, packOptions);
 //

@@ -17,7 +17,6 @@
 namespace treadle {
 
 class Family;
-struct ModelConfig;
 
 /// The tensors of a checkpoint by the names that their family gives them.
 struct NamedTensors {
@@ -35,8 +34,8 @@ llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSourc
 /// stored tensors. Missing tensors, wrong shapes and element types, and copies
 /// of a tied matrix that hold other numbers are errors; tensors that no weight
 /// reads are listed in one warning.
-llvm::Error bindWeights(mlir::ModuleOp module, const ModelConfig &config,
-                        const TensorSource &source, WarningHandler warn = nullptr);
+llvm::Error bindWeights(mlir::ModuleOp module, const Family &family, const TensorSource &source,
+                        WarningHandler warn = nullptr);
 
 } // namespace treadle
 

@@ -58,8 +58,9 @@ public:
   std::vector<Field> getFields() const override;
   std::string getCanonicalName(llvm::StringRef name, const TensorSource &source) const override;
   bool mayBeTransposed(llvm::StringRef name) const override;
-  std::vector<std::pair<std::string, std::string>>
-  getCopies(const ModelConfig &config) const override;
+  std::vector<std::pair<std::string, std::string>> getCopies() const override {
+    return {{headName.str(), embeddingName.str()}};
+  }
   void infer(const NamedTensors &tensors, const ConfigValues &given,
              ConfigValues &found) const override;
   llvm::Error complete(ModelConfig &config) const override;
@@ -212,13 +213,6 @@ std::string MiniAxion::getCanonicalName(llvm::StringRef name, const TensorSource
 
 bool MiniAxion::mayBeTransposed(llvm::StringRef name) const {
   return name.ends_with(".down.weight") || name.ends_with(".up.weight");
-}
-
-std::vector<std::pair<std::string, std::string>>
-MiniAxion::getCopies(const ModelConfig &config) const {
-  if (Config(config).isTied)
-    return {{headName.str(), embeddingName.str()}};
-  return {};
 }
 
 /// Rank and output width of a pair of factors, either way round.

@@ -1,72 +1,146 @@
-// RUN: treadle-opt %s --verify-roundtrip | FileCheck %s
+// RUN: treadle-opt %s | FileCheck %s
+// RUN: treadle-opt %s --mlir-print-op-generic | treadle-opt | FileCheck %s
+// RUN: treadle-opt %s --emit-bytecode | treadle-opt | FileCheck %s
+// Every op, type and attribute survives printing and parsing: one function per topic.
 
+// CHECK: module attributes {treadle.model = #treadle.model<family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 1024, max_loops = 4, config_loops = 2, eos = [2], info = "{\22rank\22: 16}">}
+module attributes {treadle.model = #treadle.model<
+  family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 1024,
+  max_loops = 4, config_loops = 2, eos = [2], info = "{\"rank\": 16}">} {
+
+// CHECK: treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
 treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
-treadle.weight @shared.q.down : !treadle.weight<16x256xf32, panels> slots [2] from ["a", "b"]
-// CHECK: from transposed ["c"]
+// CHECK: treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
+treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
+// CHECK: treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
+// CHECK: treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
 treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
-treadle.weight @norm : !treadle.weight<256xf32, plain> from ["final_norm.weight"]
 treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
+// CHECK: treadle.state @mask : !treadle.state<append, 512xi8>
 treadle.state @mask : !treadle.state<append, 512xi8>
-treadle.state @shared.k : !treadle.state<append, 512x128xf32> slots [4, 2] loop_slot 0
+// CHECK: treadle.state @keys : !treadle.state<append, 512x128xf32> slots [4, 2] loop_slot 0
+treadle.state @keys : !treadle.state<append, 512x128xf32> slots [4, 2] loop_slot 0
+// CHECK: treadle.state @delta : !treadle.state<fixed, 16x32x32xf32>
 treadle.state @delta : !treadle.state<fixed, 16x32x32xf32>
-treadle.state @conv : !treadle.state<ring, 3x1024xf32>
+// CHECK: treadle.state @conv : !treadle.state<ring, 3x1024xbf16>
+treadle.state @conv : !treadle.state<ring, 3x1024xbf16>
 
-// CHECK-LABEL: func.func @loop
-func.func @loop(%x: tensor<16x256xf32>, %loops: index) -> tensor<16x256xf32> {
+// CHECK-LABEL: func.func @references
+func.func @references(%pass: index, %layer: index) {
+  // CHECK: treadle.get_weight @gate : <f32, plain>
+  %0 = treadle.get_weight @gate : !treadle.weight<f32, plain>
+  // CHECK: treadle.get_weight @down[%{{.*}}] : <16x256xbf16, panels>
+  %1 = treadle.get_weight @down[%layer] : !treadle.weight<16x256xbf16, panels>
+  // CHECK: treadle.get_state @keys[%{{.*}}, %{{.*}}] : <append, 512x128xf32>
+  %2 = treadle.get_state @keys[%pass, %layer] : !treadle.state<append, 512x128xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @loops
+func.func @loops(%x: tensor<16x256xf32>, %loops: index) -> tensor<16x256xf32> {
   // CHECK: treadle.loop %{{.*}} to %{{.*}} max 4 carry (%{{.*}} = %{{.*}}) : tensor<16x256xf32> {
   %y = treadle.loop %pass to %loops max 4 carry (%h = %x) : tensor<16x256xf32> {
-    // CHECK: treadle.loop %{{.*}} max 2 carry
-    %z = treadle.loop %layer max 2 carry (%g = %h) : tensor<16x256xf32> {
-      %w = treadle.get_weight @shared.q.down[%layer] : !treadle.weight<16x256xf32, panels>
-      %k = treadle.get_state @shared.k[%pass, %layer] : !treadle.state<append, 512x128xf32>
-      treadle.yield %g : tensor<16x256xf32>
+    // CHECK: treadle.loop %{{.*}} max 2 carry (%{{.*}} = %{{.*}}, %{{.*}} = %{{.*}}) : tensor<16x256xf32>, tensor<16x256xf32> {
+    %z:2 = treadle.loop %layer max 2 carry (%g = %h, %f = %x) : tensor<16x256xf32>, tensor<16x256xf32> {
+      // CHECK: treadle.yield %{{.*}}, %{{.*}} : tensor<16x256xf32>, tensor<16x256xf32>
+      treadle.yield %f, %g : tensor<16x256xf32>, tensor<16x256xf32>
     }
-    treadle.yield %z : tensor<16x256xf32>
+    treadle.yield %z#0 : tensor<16x256xf32>
+  }
+  // CHECK: treadle.loop %{{.*}} max 3 {
+  // CHECK-NEXT: }
+  treadle.loop %i max 3 {
   }
   return %y : tensor<16x256xf32>
 }
 
-// CHECK-LABEL: func.func @stage
-func.func @stage(%x: tensor<16x256xf32>, %r: tensor<16x16xf32>) -> tensor<16x16xf32> {
-  %c0 = arith.constant 0 : index
-  %w = treadle.get_weight @shared.q.down[%c0] : !treadle.weight<16x256xf32, panels>
-  // CHECK: treadle.stage [<rows = 16>, <outputs = 16>] (%{{.*}} = %{{.*}} : tensor<16x256xf32> <0, all>
+// CHECK-LABEL: func.func @stages
+func.func @stages(%x: tensor<16x256xf32>, %r: tensor<16x16xf32>, %w: !treadle.weight<16x256xf32, panels>) -> tensor<16x16xf32> {
+  // CHECK: treadle.stage [<rows = 16>, <outputs = 16>] (%{{.*}} = %{{.*}} : tensor<16x256xf32> <0, all>, %{{.*}} = %{{.*}} : !treadle.weight<16x256xf32, panels> <1, all>) -> (tensor<16x16xf32> <0, 1>) {
   %y = treadle.stage [<rows = 16>, <outputs = 16>] (
         %a = %x : tensor<16x256xf32> <0, all>,
-        %b = %w : !treadle.weight<16x256xf32, panels> <1, all>,
-        %c = %r : tensor<16x16xf32> <0, 1>) -> (tensor<16x16xf32> <0, 1>)
-        {tile = #treadle.tile<8, 16>, offsets = array<i64: 64>} {
+        %b = %w : !treadle.weight<16x256xf32, panels> <1, all>) -> (tensor<16x16xf32> <0, 1>) {
     %0 = treadle.linear %a, %b : (tensor<16x256xf32>, !treadle.weight<16x256xf32, panels>) -> tensor<16x16xf32>
-    %1 = arith.addf %0, %c : tensor<16x16xf32>
-    treadle.yield %1 : tensor<16x16xf32>
+    treadle.yield %0 : tensor<16x16xf32>
   }
-  return %y : tensor<16x16xf32>
+  // CHECK: attributes {offsets = array<i64: 64>, tile = #treadle.tile<8, 16>} {
+  %z = treadle.stage [<rows = 16>, <outputs = 16>] (
+        %a = %y : tensor<16x16xf32> <0, 1>, %b = %r : tensor<16x16xf32> <0, 1>) -> (tensor<16x16xf32> <0, 1>)
+        attributes {tile = #treadle.tile<8, 16>, offsets = array<i64: 64>} {
+    %0 = arith.addf %a, %b : tensor<16x16xf32>
+    treadle.yield %0 : tensor<16x16xf32>
+  }
+  return %z : tensor<16x16xf32>
 }
 
-// CHECK-LABEL: func.func @nouns
-func.func @nouns(%ids: tensor<?xi32>, %mask: tensor<?xi8>, %position: index, %valid: index, %again: i1) -> tensor<?x256xf32> {
-  %e = treadle.get_weight @embedding : !treadle.weight<2048x256xf32, panels>
-  %n = treadle.get_weight @norm : !treadle.weight<256xf32, plain>
-  %g = treadle.get_weight @gate : !treadle.weight<f32, plain>
-  %m = treadle.get_state @mask : !treadle.state<append, 512xi8>
-  %c0 = arith.constant 0 : index
-  %k = treadle.get_state @shared.k[%c0, %c0] : !treadle.state<append, 512x128xf32>
-  // CHECK: treadle.embedding
-  %x = treadle.embedding %ids, %e : (tensor<?xi32>, !treadle.weight<2048x256xf32, panels>) -> tensor<?x256xf32>
-  // CHECK: treadle.rotary_table %{{.*}} at %{{.*}} {turns
-  %t = treadle.rotary_table %ids at %position {turns = array<i64: 1, 2>} : (tensor<?xi32>, index) -> tensor<?x2x2xf32>
-  // CHECK: treadle.rms_norm
+// CHECK-LABEL: func.func @stage_of_a_state
+func.func @stage_of_a_state(%x: tensor<16x128xf32>, %s: !treadle.state<append, 512x128xf32>, %p: index, %v: index) {
+  // CHECK: treadle.stage [<rows = 16>] ({{.*}} : !treadle.state<append, 512x128xf32> <position, all>, %{{.*}} = %{{.*}} : index <>, %{{.*}} = %{{.*}} : index <>) -> () {
+  treadle.stage [<rows = 16>] (
+        %a = %x : tensor<16x128xf32> <0, all>, %b = %s : !treadle.state<append, 512x128xf32> <position, all>,
+        %c = %p : index <>, %d = %v : index <>) -> () {
+    treadle.append %a, %b at %c valid %d : tensor<16x128xf32>, !treadle.state<append, 512x128xf32>
+    treadle.yield
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @tokens
+func.func @tokens(%ids: tensor<?xi32>, %e: !treadle.weight<2048x256xf32, panels>, %position: index) {
+  // CHECK: treadle.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, !treadle.weight<2048x256xf32, panels>) -> tensor<?x256xf32>
+  %0 = treadle.embedding %ids, %e : (tensor<?xi32>, !treadle.weight<2048x256xf32, panels>) -> tensor<?x256xf32>
+  // CHECK: treadle.rotary_table %{{.*}} at %{{.*}} {turns = array<i64: 1, 2>} : (tensor<?xi32>, index) -> tensor<?x2x2xf32>
+  %1 = treadle.rotary_table %ids at %position {turns = array<i64: 1, 2>} : (tensor<?xi32>, index) -> tensor<?x2x2xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @matrices
+func.func @matrices(%x: tensor<?x256xf32>, %w: !treadle.weight<512x256xbf16, panels>,
+                    %a: !treadle.weight<5x256xf32, panels>, %b: !treadle.weight<40x5xf32, panels>) {
+  // CHECK: treadle.linear %{{.*}}, %{{.*}} : (tensor<?x256xf32>, !treadle.weight<512x256xbf16, panels>) -> tensor<?x512xf32>
+  %0 = treadle.linear %x, %w : (tensor<?x256xf32>, !treadle.weight<512x256xbf16, panels>) -> tensor<?x512xf32>
+  // CHECK: treadle.low_rank_linear %{{.*}}, %{{.*}}, %{{.*}} {scale = 5.000000e-01 : f32}
+  %1 = treadle.low_rank_linear %x, %a, %b {scale = 0.5 : f32}
+    : (tensor<?x256xf32>, !treadle.weight<5x256xf32, panels>, !treadle.weight<40x5xf32, panels>) -> tensor<?x40xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @norms_and_rotations
+func.func @norms_and_rotations(%x: tensor<?x256xf32>, %n: !treadle.weight<256xf32, plain>, %t: tensor<?x2x2xf32>) {
+  // CHECK: treadle.rms_norm %{{.*}}, %{{.*}} {eps = 9.99999997E-7 : f32}
   %0 = treadle.rms_norm %x, %n {eps = 1.0e-6 : f32} : (tensor<?x256xf32>, !treadle.weight<256xf32, plain>) -> tensor<?x256xf32>
-  // CHECK: treadle.rope
+  // CHECK: treadle.rope %{{.*}}, %{{.*}} {heads = 8 : i64, pairing = #treadle.rope_pairing<half>}
   %1 = treadle.rope %0, %t {heads = 8 : i64, pairing = #treadle.rope_pairing<half>} : (tensor<?x256xf32>, tensor<?x2x2xf32>) -> tensor<?x256xf32>
-  // CHECK: treadle.append
-  treadle.append %mask, %m at %position valid %valid : tensor<?xi8>, !treadle.state<append, 512xi8>
-  // CHECK: treadle.attention
-  %2 = treadle.attention %1, %k, %k, %m at %position valid %valid {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32}
-    : (tensor<?x256xf32>, !treadle.state<append, 512x128xf32>, !treadle.state<append, 512x128xf32>, !treadle.state<append, 512xi8>, index, index) -> tensor<?x256xf32>
-  // CHECK: treadle.glu
-  %3 = treadle.glu %2, %1 {activation = #treadle.activation<silu>} : tensor<?x256xf32>
-  // CHECK: treadle.gate_blend
-  %4 = treadle.gate_blend %3, %x, %g when %again : (tensor<?x256xf32>, tensor<?x256xf32>, !treadle.weight<f32, plain>, i1) -> tensor<?x256xf32>
-  return %4 : tensor<?x256xf32>
+  // CHECK: treadle.rope %{{.*}}, %{{.*}} {heads = 4 : i64, pairing = #treadle.rope_pairing<interleaved>}
+  %2 = treadle.rope %1, %t {heads = 4 : i64, pairing = #treadle.rope_pairing<interleaved>} : (tensor<?x256xf32>, tensor<?x2x2xf32>) -> tensor<?x256xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @forward
+// CHECK-SAME: attributes {treadle.entry = #treadle.entry<forward, rows = 16>}
+func.func @forward(%q: tensor<16x256xf32>, %k: tensor<16x128xf32>, %ones: tensor<16xi8>,
+                   %keys: !treadle.state<append, 512x128xf32>, %values: !treadle.state<append, 512x128xbf16>,
+                   %mask: !treadle.state<append, 512xi8>, %position: index, %valid: index)
+    attributes {treadle.entry = #treadle.entry<forward, rows = 16>} {
+  // CHECK: treadle.append %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<16xi8>, <append, 512xi8>
+  treadle.append %ones, %mask at %position valid %valid : tensor<16xi8>, !treadle.state<append, 512xi8>
+  // CHECK: treadle.append %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<16x128xf32>, <append, 512x128xbf16>
+  treadle.append %k, %values at %position valid %valid : tensor<16x128xf32>, !treadle.state<append, 512x128xbf16>
+  // CHECK: treadle.attention %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {heads = 8 : i64, kv_heads = 4 : i64, scale = 2.500000e-01 : f32}
+  %0 = treadle.attention %q, %keys, %values, %mask at %position valid %valid {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32}
+    : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32>, !treadle.state<append, 512x128xbf16>, !treadle.state<append, 512xi8>, index, index) -> tensor<16x256xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @gates
+// CHECK-SAME: attributes {treadle.entry = #treadle.entry<head, rows = 0>}
+func.func @gates(%x: tensor<?x256xf32>, %y: tensor<?x256xf32>, %g: !treadle.weight<f32, plain>, %again: i1)
+    attributes {treadle.entry = #treadle.entry<head, rows = 0>} {
+  // CHECK: treadle.glu %{{.*}}, %{{.*}} {activation = #treadle.activation<silu>} : tensor<?x256xf32>
+  %0 = treadle.glu %x, %y {activation = #treadle.activation<silu>} : tensor<?x256xf32>
+  // CHECK: treadle.gate_blend %{{.*}}, %{{.*}}, %{{.*}} when %{{.*}} : (tensor<?x256xf32>, tensor<?x256xf32>, !treadle.weight<f32, plain>, i1) -> tensor<?x256xf32>
+  %1 = treadle.gate_blend %0, %x, %g when %again : (tensor<?x256xf32>, tensor<?x256xf32>, !treadle.weight<f32, plain>, i1) -> tensor<?x256xf32>
+  return
+}
+
 }

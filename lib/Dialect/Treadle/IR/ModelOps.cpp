@@ -142,6 +142,9 @@ LogicalResult AttentionOp::verify() {
   if (failed(verifyAppendState(*this, keys, "keys", {queryColumns / heads * kvHeads})) ||
       failed(verifyAppendState(*this, values, "values", {resultColumns / heads * kvHeads})))
     return failure();
+  for (StateType state : {keys, values})
+    if (!isa<FloatType>(state.getElementType()))
+      return emitOpError("expects keys and values of f32 or bf16, got ") << state;
   // attention_c4
   StateType mask = getMask().getType();
   if (failed(verifyAppendState(*this, mask, "mask", {})))

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
 using namespace mlir;
@@ -39,8 +40,8 @@ void LoopOp::build(OpBuilder &builder, OperationState &state, Value trips, int64
 
 LogicalResult LoopOp::verify() {
   // loop_c1
-  if (getMax() <= 0)
-    return emitOpError("expects a positive max, got ") << getMax();
+  if (int64_t max = getMax(); max <= 0)
+    return emitOpError("expects a positive max, got ") << max;
   // loop_c2
   Block &body = *getBody();
   if (body.getNumArguments() != getInits().size() + 1 || !body.getArgument(0).getType().isIndex() ||
@@ -100,7 +101,7 @@ void LoopOp::print(OpAsmPrinter &printer) {
   printer << ' ' << getIndex();
   if (getTrips())
     printer << " to " << getTrips();
-  printer << " max " << getMax() << ' ';
+  printer << " max " << int64_t(getMax()) << ' ';
   if (!getInits().empty()) {
     printer << "carry (";
     llvm::interleaveComma(llvm::zip(getCarried(), getInits()), printer, [&](auto pair) {
@@ -126,6 +127,13 @@ StageCoreOpInterface StageOp::getCore() {
   return {};
 }
 
+int64_t StageOp::getNumTiles() {
+  int64_t count = 1;
+  for (unsigned dim = 0, e = getIterations().size(); dim < e; ++dim)
+    count *= getNumTiles(dim);
+  return count;
+}
+
 /// The static shape behind a stage operand; empty for scalars.
 static ArrayRef<int64_t> shapeOf(Type type) {
   if (auto tensor = dyn_cast<RankedTensorType>(type))
@@ -137,7 +145,7 @@ static ArrayRef<int64_t> shapeOf(Type type) {
   return {};
 }
 
-/// stage_c3 and stage_c4 for one operand or result.
+/// stage_c3, stage_c4 and stage_c9 for one operand or result.
 static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, const Twine &what) {
   ArrayRef<int64_t> shape = shapeOf(type);
   // stage_c3
@@ -145,14 +153,21 @@ static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, c
     return stage.emitOpError("expects ") << shape.size() << " access dimensions for " << what
                                          << ", got " << access.getDims().size();
   // stage_c4
-  for (auto [dim, size] : llvm::zip(access.getDims(), shape)) {
+  for (auto [i, dim, size] : llvm::enumerate(access.getDims(), shape)) {
+    if (ShapedType::isDynamic(size))
+      return stage.emitOpError("expects static sizes, got ") << type << " for " << what;
+    // stage_c9
+    auto state = dyn_cast<StateType>(type);
+    if (dim == AccessAttr::position && (i != 0 || !state || state.getKind() != StateKind::append))
+      return stage.emitOpError("expects 'position' for the rows of an append state only, got it for ")
+             << what;
     if (dim < 0)
       continue;
     if (dim >= int64_t(stage.getIterations().size()))
       return stage.emitOpError("expects an iteration dimension below ")
              << stage.getIterations().size() << " for " << what << ", got " << dim;
-    int64_t extent = cast<IterationAttr>(stage.getIterations()[dim]).getExtent();
-    if (extent <= 0 || size % extent != 0)
+    int64_t extent = stage.getExtent(dim);
+    if (size % extent != 0)
       return stage.emitOpError("expects the extent of dimension ")
              << dim << ", " << extent << ", to divide size " << size << " of " << what;
   }
@@ -167,6 +182,10 @@ LogicalResult StageOp::verify() {
   // stage_c2
   if (body.getTerminator()->getOperandTypes() != getResultTypes())
     return emitOpError("expects to yield the types of the results");
+  // stage_c4
+  for (auto iteration : getIterations().getAsRange<IterationAttr>())
+    if (iteration.getExtent() <= 0)
+      return emitOpError("expects positive extents, got ") << iteration.getExtent();
   // stage_c3
   if (getAccesses().size() != getInputs().size() ||
       getResultAccesses().size() != getNumResults())
@@ -181,9 +200,10 @@ LogicalResult StageOp::verify() {
       return failure();
     // stage_c5
     for (int64_t dim = 0, e = getIterations().size(); dim < e; ++dim)
-      if (!llvm::is_contained(access.getDims(), dim))
+      if (llvm::count(access.getDims(), dim) != 1)
         return emitOpError("expects result ")
-               << i << " to be cut by iteration dimension " << dim << ", or tiles overlap";
+               << i << " to be cut once by iteration dimension " << dim
+               << ", or tiles overlap or leave gaps";
   }
   // stage_c6
   unsigned cores = 0;
@@ -205,13 +225,15 @@ LogicalResult StageOp::verify() {
   // stage_c8
   if (std::optional<ArrayRef<int64_t>> offsets = getOffsets()) {
     if (offsets->size() != getNumResults() ||
-        llvm::any_of(*offsets, [](int64_t offset) { return offset < 0 || offset % 64 != 0; }))
-      return emitOpError("expects one non-negative multiple of 64 per result as offsets");
+        llvm::any_of(*offsets, [](int64_t offset) {
+          return offset != outputPlace && (offset < 0 || offset % slotAlignment != 0);
+        }))
+      return emitOpError("expects one -1 or non-negative multiple of 64 per result as offsets");
   }
   return success();
 }
 
-/// `[<rows = 16>] (%a = %x : type <0, all>, ...) -> (type <0, 1>) attributes? { body }`
+/// `[<rows = 16>] (%a = %x : type <0, all>, ...) -> (type <0, 1>) (attributes {...})? { body }`
 ParseResult StageOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<Attribute> iterations, accesses, resultAccesses;
   auto parseIteration = [&]() -> ParseResult {
@@ -243,7 +265,7 @@ ParseResult StageOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseCommaSeparatedList(Delimiter::Square, parseIteration) ||
       parser.parseCommaSeparatedList(Delimiter::Paren, parseInput) || parser.parseArrow() ||
       parser.parseCommaSeparatedList(Delimiter::Paren, parseResult) ||
-      parser.parseOptionalAttrDict(result.attributes) ||
+      parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
       parser.parseRegion(*result.addRegion(), arguments))
     return failure();
   Builder &builder = parser.getBuilder();
@@ -272,8 +294,8 @@ void StageOp::print(OpAsmPrinter &printer) {
     cast<AccessAttr>(getResultAccesses()[item.index()]).print(printer);
   });
   printer << ") ";
-  SmallVector<StringRef> elided = {"iterations", "accesses", "result_accesses"};
-  printer.printOptionalAttrDict((*this)->getAttrs(), elided);
+  printer.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                           {"iterations", "accesses", "result_accesses"});
   printer << ' ';
   printer.printRegion(getBodyRegion(), /*printEntryBlockArgs=*/false);
 }

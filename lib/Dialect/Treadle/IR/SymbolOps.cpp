@@ -14,16 +14,22 @@ using namespace treadle;
 #define GET_OP_CLASSES
 #include "treadle/Dialect/Treadle/IR/TreadleOps.cpp.inc"
 
-static LogicalResult verifySlots(Operation *op, ArrayRef<int64_t> slots) {
-  for (int64_t slot : slots)
+/// weight_c1 and state_c1: positive slot dimensions, and no more elements than any size can count.
+static LogicalResult verifySlots(Operation *op, ArrayRef<int64_t> slots, ArrayRef<int64_t> shape) {
+  int64_t elements = llvm::product_of(shape);
+  for (int64_t slot : slots) {
     if (slot <= 0)
       return op->emitOpError("expects positive slot dimensions, got ") << slot;
+    if (slot > maxElements / elements)
+      return op->emitOpError("expects at most 2^48 elements in all slots");
+    elements *= slot;
+  }
   return success();
 }
 
 LogicalResult WeightOp::verify() {
   // weight_c1
-  if (failed(verifySlots(*this, getSlots())))
+  if (failed(verifySlots(*this, getSlots(), getType().getShape())))
     return failure();
   // weight_c2
   int64_t expected = llvm::product_of(getSlots());
@@ -38,7 +44,7 @@ LogicalResult WeightOp::verify() {
 
 LogicalResult StateOp::verify() {
   // state_c1
-  if (failed(verifySlots(*this, getSlots())))
+  if (failed(verifySlots(*this, getSlots(), getType().getShape())))
     return failure();
   // state_c2
   if (std::optional<uint64_t> loopSlot = getLoopSlot(); loopSlot && *loopSlot >= getSlots().size())

@@ -57,18 +57,26 @@ void TreadleDialect::initialize() {
 // Types
 //===----------------------------------------------------------------------===//
 
+/// weight_type_c2 and state_type_c2.
 static LogicalResult verifyShape(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<int64_t> shape) {
-  for (int64_t size : shape)
+  int64_t elements = 1;
+  for (int64_t size : shape) {
     if (size <= 0)
       return emitError() << "expects positive dimensions, got " << size;
+    if (size > maxElements / elements)
+      return emitError() << "expects at most 2^48 elements";
+    elements *= size;
+  }
   return success();
 }
 
 LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  ArrayRef<int64_t> shape, Type element, Packing packing) {
+  // weight_type_c1
   if (!element.isF32() && !element.isBF16())
     return emitError() << "expects storage type f32 or bf16, got " << element;
+  // weight_type_c3
   if (packing == Packing::panels && shape.size() != 2)
     return emitError() << "expects a matrix (rank 2) in panels, got rank " << shape.size();
   return verifyShape(emitError, shape);
@@ -76,8 +84,11 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError, StateKind kind,
                                 ArrayRef<int64_t> shape, Type element) {
-  if (!element.isF32() && !element.isBF16() && !element.isInteger(8) && !element.isInteger(32))
+  // state_type_c1
+  if (!element.isF32() && !element.isBF16() && !element.isSignlessInteger(8) &&
+      !element.isSignlessInteger(32))
     return emitError() << "expects element type f32, bf16, i8 or i32, got " << element;
+  // state_type_c3
   if (kind != StateKind::fixed && shape.empty())
     return emitError() << "expects a row dimension in a state of kind "
                        << stringifyStateKind(kind);
@@ -88,8 +99,54 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError, St
 // Attributes
 //===----------------------------------------------------------------------===//
 
+LogicalResult EntryAttr::verify(function_ref<InFlightDiagnostic()> emitError, EntryKind,
+                                int64_t rows) {
+  // entry_attr_c1
+  if (rows < 0)
+    return emitError() << "expects a row count, or 0 where it is open, got " << rows;
+  return success();
+}
+
+LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef,
+                                int64_t vocabulary, int64_t hidden, int64_t capacity,
+                                int64_t configCapacity, int64_t maxLoops, int64_t configLoops,
+                                DenseI64ArrayAttr eos, StringRef) {
+  // model_attr_c1
+  for (int64_t size : {vocabulary, hidden, capacity, configCapacity, maxLoops, configLoops})
+    if (size <= 0)
+      return emitError() << "expects positive sizes, capacities and loop counts, got " << size;
+  // model_attr_c2
+  for (int64_t id : eos.asArrayRef())
+    if (id < 0 || id >= vocabulary)
+      return emitError() << "expects ids of eos below the vocabulary of " << vocabulary << ", got "
+                         << id;
+  return success();
+}
+
+LogicalResult TreadleDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  // entry_attr_c2
+  if (attribute.getName() == "treadle.entry" &&
+      (!isa<FunctionOpInterface>(op) || !isa<EntryAttr>(attribute.getValue())))
+    return op->emitError("expects treadle.entry to be a #treadle.entry of a function");
+  // model_attr_c3
+  if (attribute.getName() == "treadle.model" &&
+      (!isa<ModuleOp>(op) || !isa<ModelAttr>(attribute.getValue())))
+    return op->emitError("expects treadle.model to be a #treadle.model of a module");
+  return success();
+}
+
+LogicalResult AccessAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 ArrayRef<int64_t> dims) {
+  // access_attr_c1
+  for (int64_t dim : dims)
+    if (dim < position)
+      return emitError() << "expects an iteration dimension, 'all' or 'position', got " << dim;
+  return success();
+}
+
 Attribute AccessAttr::parse(AsmParser &parser, Type) {
   SmallVector<int64_t> dims;
+  SMLoc begin = parser.getCurrentLocation();
   auto parseDim = [&]() -> ParseResult {
     int64_t dim;
     OptionalParseResult number = parser.parseOptionalInteger(dim);
@@ -107,7 +164,7 @@ Attribute AccessAttr::parse(AsmParser &parser, Type) {
   };
   if (parser.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, parseDim))
     return {};
-  return get(parser.getContext(), dims);
+  return parser.getChecked<AccessAttr>(begin, parser.getContext(), dims);
 }
 
 void AccessAttr::print(AsmPrinter &printer) const {

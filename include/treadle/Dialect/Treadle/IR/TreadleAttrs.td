@@ -56,6 +56,10 @@ def Treadle_EntryAttr : AttrDef<Treadle_Dialect, "Entry"> {
   let description = [{
     `rows` is the static row count; 0 in the `model` phase, where it is open.
 
+    Constraints:
+    * (C1) `rows` is not negative.
+    * (C2) The attribute `treadle.entry` stands on a function and is of this kind.
+
     Example:
     ```mlir
     func.func @forward_16(...) attributes {treadle.entry = #treadle.entry<forward, rows = 16>}
@@ -63,6 +67,7 @@ def Treadle_EntryAttr : AttrDef<Treadle_Dialect, "Entry"> {
   }];
   let parameters = (ins EnumParameter<Treadle_EntryKind>:$kind, "int64_t":$rows);
   let assemblyFormat = "`<` $kind `,` `rows` `=` $rows `>`";
+  let genVerifyDecl = 1;
 }
 
 def Treadle_IterationKind : Treadle_Enum<"IterationKind", "what a dimension of a stage counts", [
@@ -74,6 +79,9 @@ def Treadle_IterationKind : Treadle_Enum<"IterationKind", "what a dimension of a
 def Treadle_IterationAttr : AttrDef<Treadle_Dialect, "Iteration"> {
   let mnemonic = "iteration";
   let summary = "one named iteration dimension of a stage";
+  let description = [{
+    Example: `#treadle.iteration<outputs = 512>`, in a stage written `<outputs = 512>`.
+  }];
   let parameters = (ins EnumParameter<Treadle_IterationKind>:$kind, "int64_t":$extent);
   let assemblyFormat = "`<` $kind `=` $extent `>`";
 }
@@ -89,10 +97,14 @@ def Treadle_AccessAttr : AttrDef<Treadle_Dialect, "Access"> {
       (the row dimension of an append state).
     Scalars and 0-d operands have no entries.
 
+    Constraints:
+    * (C1) An entry is an iteration dimension, `all` or `position`.
+
     Example: `#treadle.access<0, all>` reads whole rows of the tile.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$dims);
   let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     static constexpr int64_t all = -1;
     static constexpr int64_t position = -2;
@@ -109,17 +121,33 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
     * `max_loops`: largest trip count of a run-time loop; `config_loops`: the config's own;
     * `eos`: ids that end a text;
     * `info`: a JSON object with the family's own facts, printed by `--info`.
+
+    Constraints:
+    * (C1) Sizes, capacities and loop counts are positive.
+    * (C2) Every id of `eos` is below `vocabulary`.
+    * (C3) The attribute `treadle.model` stands on a module and is of this kind.
+
+    Example:
+    ```mlir
+    module attributes {treadle.model = #treadle.model<
+      family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 512,
+      max_loops = 4, config_loops = 2, eos = [2], info = "{}">} {}
+    ```
   }];
   let parameters = (ins StringRefParameter<>:$family, "int64_t":$vocabulary, "int64_t":$hidden,
                         "int64_t":$capacity, "int64_t":$config_capacity, "int64_t":$max_loops,
                         "int64_t":$config_loops, "::mlir::DenseI64ArrayAttr":$eos,
                         StringRefParameter<>:$info);
   let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 
 def Treadle_TileAttr : AttrDef<Treadle_Dialect, "Tile"> {
   let mnemonic = "tile";
   let summary = "tile sizes of a stage, one per iteration dimension; attached by a target";
+  let description = [{
+    Example: `#treadle.tile<8, 32>`
+  }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$sizes);
   let assemblyFormat = "`<` $sizes `>`";
 }

@@ -12,11 +12,16 @@
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "treadle/Dialect/Treadle/IR/TreadleSymbolOps.td"
 
+// Dimension 0 counts rows and may be open; all others are known in every phase, and none is 0.
+class Treadle_RowsOf<Type element, int rank, string summary>
+    : ConfinedType<TensorRankOf<[element], [rank]>,
+        [CPred<"::treadle::isRowsShape(::llvm::cast<::mlir::ShapedType>($_self).getShape())">], summary>;
+
 // Activations: one row per token, heads side by side in the columns.
-defvar Treadle_Rows = TensorRankOf<[F32], [2]>;
-defvar Treadle_Ids = TensorRankOf<[I32], [1]>;
+def Treadle_Rows : Treadle_RowsOf<F32, 2, "rows of f32 with a known number of columns">;
+def Treadle_Ids : Treadle_RowsOf<I32, 1, "one i32 per row">;
 // One cos row and one sin row per token, one column per rotated pair.
-defvar Treadle_RotaryTable = TensorRankOf<[F32], [3]>;
+def Treadle_RotaryTable : Treadle_RowsOf<F32, 3, "R x 2 x P table of f32 with a known P">;
 
 // An op that can be the core of a stage.
 class Treadle_CoreOp<string mnemonic, list<Trait> traits = []>
@@ -225,6 +230,7 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention"> {
     * (C1) `heads` and `kv_heads` are positive and `kv_heads` divides `heads`.
     * (C2) `keys` is an append state of rows kv_heads * D, where `query` has heads * D columns.
     * (C3) `values` is an append state of rows kv_heads * E, where the result has heads * E columns.
+      Both are f32 or bf16.
     * (C4) `mask` is an append state of one i8 per row.
     * (C5) The three states have the same capacity.
     * (C6) The result has the rows of `query`.
@@ -255,7 +261,8 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention"> {
 // Gates
 //===----------------------------------------------------------------------===//
 
-def Treadle_GLUOp : Treadle_Op<"glu", [Pure, Elementwise, SameOperandsAndResultType]> {
+def Treadle_GLUOp : Treadle_Op<"glu", [Pure, Elementwise, SameOperandsAndResultType,
+    /*glu_c1*/ AllTypesMatch<["gate", "up", "result"]>]> {
   let summary = "activates one half of a gated linear unit and multiplies";
   let description = [{
     y = act(gate) * up, elementwise.

@@ -58,21 +58,22 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     for each result. Tiles write disjoint regions, so they may run in any order, on
     any thread, with the same bits. A stage is fused but untiled: a target attaches
     `tile`. `offsets`, attached by the arena planner, are the byte places of the
-    results in the session's arena.
+    results in the session's arena, or -1 for the output of the entry point.
 
     Constraints:
     * (C1) The body's arguments have the types of the inputs.
     * (C2) The body yields values of the result types.
     * (C3) There is one access per input and per result, with one entry per dimension
       (none for scalars).
-    * (C4) Where an access names an iteration dimension, that dimension exists and its
-      extent divides the size.
-    * (C5) Every iteration dimension appears in every result's access: tiles write
-      disjoint regions.
+    * (C4) Sizes are static and extents positive. Where an access names an iteration
+      dimension, that dimension exists and its extent divides the size.
+    * (C5) Every iteration dimension appears exactly once in every result's access:
+      tiles write disjoint regions, and together the whole result.
     * (C6) The body has at most one core op (`StageCoreOpInterface`); the others are
       elementwise.
     * (C7) `tile`, where given, has one positive size per iteration dimension.
-    * (C8) `offsets`, where given, has one non-negative multiple of 64 per result.
+    * (C8) `offsets`, where given, has one -1 or non-negative multiple of 64 per result.
+    * (C9) `position` stands only for the rows of an append state.
 
     Example:
     ```mlir
@@ -96,15 +97,30 @@ def Treadle_StageOp : Treadle_Op<"stage", [
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
   let extraClassDeclaration = [{
+    /// The place, in `offsets`, of a result that is written to the entry point's output.
+    static constexpr int64_t outputPlace = -1;
+
     /// The core op of the body, or null for a purely elementwise stage.
     ::treadle::StageCoreOpInterface getCore();
+
+    int64_t getExtent(unsigned dim) {
+      return ::mlir::cast<::treadle::IterationAttr>(getIterations()[dim]).getExtent();
+    }
+
+    /// Tiles along one dimension, and of the whole stage. Expects `tile`.
+    int64_t getNumTiles(unsigned dim) {
+      return ::llvm::divideCeilSigned(getExtent(dim), getTile()->getSizes()[dim]);
+    }
+    int64_t getNumTiles();
   }];
 }
 
 def Treadle_YieldOp : Treadle_Op<"yield", [Pure, Terminator,
-    ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
+    /*yield_c1*/ ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
   let summary = "ends the body of a loop or a stage";
   let description = [{
+    Its operands are what the next iteration carries, or what the stage writes.
+
     Constraints:
     * (C1) The parent is a `treadle.loop` or a `treadle.stage`.
 

@@ -30,7 +30,7 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
     `transposed` says that the source tensors are stored as K x N.
 
     Constraints:
-    * (C1) Every slot dimension is positive.
+    * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
     * (C2) There is one source per slot.
     * (C3) Only a matrix is `transposed`.
 
@@ -59,7 +59,7 @@ def Treadle_StateOp : Treadle_Op<"state", [Symbol]> {
     loop: a session that runs fewer passes never touches the slots behind.
 
     Constraints:
-    * (C1) Every slot dimension is positive.
+    * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
     * (C2) `loop_slot`, where given, is the index of a slot dimension.
 
     Example: one row of keys per token for each of 4 passes and 2 layers:
@@ -90,6 +90,8 @@ class Treadle_ReferenceOp<string mnemonic, string symbol, Type type>
 
 def Treadle_GetWeightOp : Treadle_ReferenceOp<"get_weight", "weight", Treadle_WeightType> {
   let description = [{
+    The slot with the given indices, row-major; the whole weight where it has no slots.
+
     Constraints:
     * (C1) The symbol is a `treadle.weight` of the result's type.
     * (C2) There is one index per slot dimension.
@@ -100,6 +102,8 @@ def Treadle_GetWeightOp : Treadle_ReferenceOp<"get_weight", "weight", Treadle_We
 
 def Treadle_GetStateOp : Treadle_ReferenceOp<"get_state", "state", Treadle_StateType> {
   let description = [{
+    The slot with the given indices, row-major; the whole state where it has no slots.
+
     Constraints:
     * (C1) The symbol is a `treadle.state` of the result's type.
     * (C2) There is one index per slot dimension.

@@ -18,6 +18,11 @@ def Treadle_WeightType : TypeDef<Treadle_Dialect, "Weight"> {
     The logical shape, the storage element type and the packing. Values are
     read as f32 whatever the storage. A matrix is `N x K` (output, input).
 
+    Constraints:
+    * (C1) The element type is f32 or bf16.
+    * (C2) Every dimension is positive, and their product is at most 2^48.
+    * (C3) Panels hold a matrix.
+
     Example: `!treadle.weight<512x256xbf16, panels>`, `!treadle.weight<f32, plain>` (a scalar).
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType,
@@ -33,6 +38,11 @@ def Treadle_StateType : TypeDef<Treadle_Dialect, "State"> {
     The kind and the shape of one slot. Dimension 0 counts rows: the capacity of
     an `append` state, the length of a `ring`; a `fixed` state has no row
     dimension. The remaining dimensions are the row.
+
+    Constraints:
+    * (C1) The element type is f32, bf16, i8 or i32.
+    * (C2) Every dimension is positive, and their product is at most 2^48.
+    * (C3) A state of kind append or ring has a row dimension.
 
     Example: `!treadle.state<append, 512x128xbf16>`
   }];

@@ -1,0 +1,56 @@
+"""How lit runs the regression tests: every file with a `RUN:` line under test/."""
+
+import os
+
+import lit.formats
+
+config.name = "Treadle"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test", ".c", ".cpp"]
+# Sources of test-only passes, inputs of tests, and what other runners run.
+config.excludes = ["Inputs", "lib", "perf", "python", "unit"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.treadle_binary_dir, "test")
+
+# Tools are found by name: ours, then LLVM's (FileCheck, not, split-file).
+config.environment["PATH"] = os.pathsep.join(
+    [os.path.join(config.treadle_binary_dir, "bin"), config.llvm_tools_dir, os.environ["PATH"]]
+)
+config.environment["PYTHONPATH"] = os.path.join(config.treadle_source_dir, "python")
+config.environment["FILECHECK_OPTS"] = "--enable-var-scope --allow-unused-prefixes=false"
+
+# Every test of a pass also checks that its input survives printing and parsing.
+config.substitutions += [
+    (r"(?<![\w./-])treadle-opt(?![\w./-])(?!.*--verify-roundtrip)", "treadle-opt --verify-roundtrip"),
+    ("%python", config.python),
+    ("%cc", config.host_cc),
+    ("%cxx", config.host_cxx),
+    ("%cmake", config.cmake),
+    ("%source", config.treadle_source_dir),
+    ("%build", config.treadle_binary_dir),
+    ("%include", os.path.join(config.treadle_source_dir, "include")),
+]
+
+
+def host_features():
+    """What this machine can execute; tests ask for it with `REQUIRES:`."""
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        flags = next((set(line.split()) for line in cpuinfo if line.startswith("flags")), set())
+    needs = {
+        "avx2": {"avx2", "fma"},
+        "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+        "avx512bf16": {"avx512_bf16"},
+        "avx512vnni": {"avx512_vnni"},
+    }
+    yield from (feature for feature, wanted in needs.items() if wanted <= flags)
+    if os.path.exists("/dev/nvidia0"):
+        yield "cuda"
+
+
+config.available_features.update(host_features())
+
+if config.sanitizers:
+    config.available_features.add("asan")
+    # MLIR itself is not instrumented: memory that it hands us must not count as poisoned.
+    config.environment["ASAN_OPTIONS"] = "allow_user_poisoning=0:detect_leaks=0"
+    config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
