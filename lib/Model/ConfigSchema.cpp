@@ -83,5 +83,6 @@ void treadle::printConfigSchema(const FamilyRegistry &families, raw_ostream &os)
   json::Object schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                       {"title", "Config of a model that Treadle compiles"},
                       {"oneOf", std::move(variants)}};
-  os << formatv("{0:2}\n", json::Value(std::move(schema)));
+  printJson(std::move(schema), os, /*indent=*/2);
+  os << '\n';
 }

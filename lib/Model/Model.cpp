@@ -44,7 +44,8 @@ static std::string describeModel(ModuleOp module, const ModelConfig &config) {
   info["config"] = config.toJson();
   info["parameters"] = countParameters(module);
   std::string text;
-  llvm::raw_string_ostream(text) << llvm::json::Value(std::move(info));
+  llvm::raw_string_ostream os(text);
+  printJson(std::move(info), os);
   return text;
 }
 

@@ -9,6 +9,7 @@
 #include "treadle/Model/WeightBinding.h"
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Model/Family.h"
 #include "llvm/ADT/DenseSet.h"

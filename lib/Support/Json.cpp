@@ -9,7 +9,11 @@
 #include "treadle/Support/Json.h"
 
 #include "treadle/Support/Error.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <charconv>
 
 // The only file that includes nlohmann/json. LLVM's flags switch exceptions
 // off, so only its event parser is used, which reports errors to a handler.
@@ -80,6 +84,42 @@ json::Value JsonValue::toLLVM() const {
   }
   }
   llvm_unreachable("all kinds are covered");
+}
+
+static void printTo(json::OStream &os, const json::Value &value) {
+  if (const json::Object *object = value.getAsObject()) {
+    std::vector<StringRef> keys;
+    for (const auto &member : *object)
+      keys.push_back(member.first);
+    llvm::sort(keys);
+    os.object([&] {
+      for (StringRef key : keys) {
+        os.attributeBegin(key);
+        printTo(os, *object->get(key));
+        os.attributeEnd();
+      }
+    });
+    return;
+  }
+  if (const json::Array *array = value.getAsArray()) {
+    os.array([&] {
+      for (const json::Value &item : *array)
+        printTo(os, item);
+    });
+    return;
+  }
+  std::optional<double> number = value.getAsNumber();
+  if (!number || value.getAsInteger()) {
+    os.value(value);
+    return;
+  }
+  char digits[32];
+  os.rawValue(StringRef(digits, std::to_chars(digits, std::end(digits), *number).ptr - digits));
+}
+
+void treadle::printJson(const json::Value &value, raw_ostream &os, unsigned indent) {
+  json::OStream json(os, indent);
+  printTo(json, value);
 }
 
 std::string treadle::jsonPointer(StringRef key) {

@@ -9,10 +9,13 @@
 #ifndef TREADLE_MODEL_WEIGHTBINDING_H
 #define TREADLE_MODEL_WEIGHTBINDING_H
 
-#include "mlir/IR/BuiltinOps.h"
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Support/Error.h"
 #include <map>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
 
 namespace treadle {
 

@@ -16,11 +16,14 @@
 #ifndef TREADLE_MODEL_WEIGHTPACKER_H
 #define TREADLE_MODEL_WEIGHTPACKER_H
 
-#include "mlir/IR/BuiltinOps.h"
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
 #include <array>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
 
 namespace treadle {
 

@@ -52,6 +52,10 @@ public:
 /// Reads one JSON text. `place` (a file name) begins every message.
 llvm::Expected<JsonValue> parseJson(llvm::StringRef text, llvm::StringRef place);
 
+/// Prints with sorted keys, and numbers in the fewest digits that read back equal.
+/// Without `indent` all on one line.
+void printJson(const llvm::json::Value &value, llvm::raw_ostream &os, unsigned indent = 0);
+
 /// One step of a JSON pointer: `/` and `key`, escaped (RFC 6901).
 std::string jsonPointer(llvm::StringRef key);
 

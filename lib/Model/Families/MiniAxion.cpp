@@ -320,6 +320,6 @@ void MiniAxion::build(ModuleBuilder &builder, const ModelConfig &config) const {
   });
   builder.buildHead(c.dModel, c.vocabSize, [&](const Scope &scope, Value hidden) {
     return c.isTied ? languageHead(scope, hidden, "embedding", embeddingName, c.vocabSize)
-                    : languageHead(scope, hidden, "head", headName, c.vocabSize);
+                    : languageHead(scope, hidden, "output_head", headName, c.vocabSize);
   });
 }
