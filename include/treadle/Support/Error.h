@@ -18,6 +18,7 @@
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/Error.h"
+#include <string>
 
 namespace treadle {
 
@@ -25,6 +26,9 @@ namespace treadle {
 inline llvm::Error makeError(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
+
+/// A piece of the user's text for a message: on one line, and cut where it is long.
+std::string quote(llvm::StringRef text);
 
 /// Takes one line that the user should see though the work goes on.
 using WarningHandler = llvm::function_ref<void(const llvm::Twine &)>;
