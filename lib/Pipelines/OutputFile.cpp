@@ -15,7 +15,7 @@ using namespace treadle;
 
 OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
     : path(std::move(path)), file(std::move(file)),
-      stream(std::make_unique<raw_fd_ostream>(this->file->FD, /*shouldClose=*/false)) {}
+      stream(std::make_unique<raw_fd_ostream>(this->file.FD, /*shouldClose=*/false)) {}
 
 Expected<OutputFile> OutputFile::create(StringRef path) {
   // Renaming onto a folder would fail after all the work.
@@ -28,12 +28,11 @@ Expected<OutputFile> OutputFile::create(StringRef path) {
 }
 
 OutputFile::~OutputFile() {
-  if (!file)
+  if (!stream)
     return;
-  // What went wrong before has been said; a stream with an error must be told so.
+  // Nobody cares any more what could not be written.
   stream->clear_error();
-  stream.reset();
-  consumeError(file->discard());
+  consumeError(file.discard());
 }
 
 Error OutputFile::flush() {
@@ -49,9 +48,7 @@ Error OutputFile::keep() {
   if (Error error = flush())
     return error;
   stream.reset();
-  Error error = file->keep(path);
-  file.reset();
-  if (error)
+  if (Error error = file.keep(path))
     return makeError(path + ": cannot write: " + toString(std::move(error)));
   return Error::success();
 }

@@ -13,7 +13,6 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace treadle {
@@ -28,7 +27,7 @@ public:
   ~OutputFile();
 
   llvm::raw_pwrite_stream &os() { return *stream; }
-  const std::string &getTemporaryName() const { return file->TmpName; }
+  const std::string &getTemporaryName() const { return file.TmpName; }
 
   /// Writes out what is buffered, for others to read under the temporary name.
   llvm::Error flush();
@@ -40,7 +39,8 @@ private:
   OutputFile(std::string path, llvm::sys::fs::TempFile file);
 
   std::string path;
-  std::optional<llvm::sys::fs::TempFile> file;
+  llvm::sys::fs::TempFile file;
+  /// Null once the file has been kept, or moved from.
   std::unique_ptr<llvm::raw_fd_ostream> stream;
 };
 
