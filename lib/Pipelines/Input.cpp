@@ -48,7 +48,7 @@ Expected<OwningOpRef<ModuleOp>> treadle::buildModelPhase(MLIRContext &context,
   Expected<OwningOpRef<ModuleOp>> module = buildModel(context, config, modelOptions, warn);
   if (!module || !weights)
     return module;
-  if (Error error = bindWeights(**module, config, *weights, warn))
+  if (Error error = bindWeights(**module, *config.family, *weights, warn))
     return std::move(error);
   return module;
 }
