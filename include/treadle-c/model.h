@@ -507,8 +507,14 @@ typedef struct treadle_model_api {
 typedef const treadle_model_api *(*treadle_model_query_fn)(
     uint32_t max_version);
 
+#ifdef __cplusplus
+#define TREADLE_DECLARE_MODEL(NAME)                                            \
+  extern "C" const treadle_model_api *NAME##_treadle_model_query(              \
+      uint32_t max_version)
+#else
 #define TREADLE_DECLARE_MODEL(NAME)                                            \
   const treadle_model_api *NAME##_treadle_model_query(uint32_t max_version)
+#endif
 
 const treadle_model_api *treadle_model_query(uint32_t max_version);
 
