@@ -66,6 +66,7 @@ build_toys() { # flags
   toy toy-any.so -DTOY_MODE=EXTERNAL -DTOY_ANY
   toy toy-other.so -DTOY_MODE=EMBED -DTOY_LIBRARY=2
   toy toy-append.so -DTOY_MODE=EMBED -DTOY_APPEND_ONLY -DTOY_LIBRARY=3
+  toy toy-overrun.so -DTOY_MODE=EMBED -DTOY_BREAK=4
   toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1
   toy toy-broken-state.so -DTOY_MODE=EMBED -DTOY_BREAK=2
   program Golden
