@@ -66,7 +66,7 @@ static Apply setInteger(int64_t &to) {
 }
 
 static Apply setIntegers(std::vector<int64_t> &to) {
-  return [&to](StringRef value) {
+  return [&to](StringRef value) -> Error {
     to.clear();
     for (StringRef part : split(value, ','))
       if (Error error = parseInteger(part, to.emplace_back()))
@@ -92,7 +92,7 @@ static Apply addText(std::vector<std::string> &to) {
 }
 
 static Apply setSwitch(bool &to) {
-  return [&to](StringRef value) {
+  return [&to](StringRef value) -> Error {
     if (value != "auto" && value != "off")
       return makeError("expected auto or off, got '" + quote(value) + "'");
     to = value == "auto";
@@ -158,7 +158,7 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
            {"--progress", "auto|off", "a bar on a terminal (default: auto)",
             setSwitch(line.progress)},
        }},
-      {"Phases: config, model, program, stages, kernels, binary",
+      {"Phases (config, model, program, stages, kernels, binary)",
        {
            {"--to", "PHASE", "stop after a phase and print what stands there",
             setText(options.to)},

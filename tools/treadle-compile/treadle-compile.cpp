@@ -15,7 +15,7 @@ using namespace llvm;
 using namespace treadle;
 
 /// Exit codes: 0 done, 1 the compilation failed, 2 the command line is wrong.
-enum ExitCode { succeeded = 0, compilationFailed = 1, usageError = 2 };
+enum ExitCode { exitDone = 0, exitFailed = 1, exitUsage = 2 };
 
 static ExitCode fail(Error error, ExitCode code) {
   errs() << "treadle-compile: error: " << toString(std::move(error)) << "\n";
@@ -26,17 +26,17 @@ int main(int argc, char **argv) {
   InitLLVM initialize(argc, argv);
   Expected<CommandLine> line = parseCommandLine(ArrayRef(argv + 1, argc - 1));
   if (!line)
-    return fail(line.takeError(), usageError);
+    return fail(line.takeError(), exitUsage);
   if (line->help) {
     printHelp(outs());
-    return succeeded;
+    return exitDone;
   }
   if (line->version) {
     outs() << "treadle-compile " << getVersion() << "\n";
-    return succeeded;
+    return exitDone;
   }
   if (Error error = checkOptions(line->compile))
-    return fail(std::move(error), usageError);
+    return fail(std::move(error), exitUsage);
 
   ProgressBar bar(line->progress && errs().is_displayed());
   CompileListener listener;
@@ -48,5 +48,5 @@ int main(int argc, char **argv) {
   };
   Error error = compile(line->compile, listener);
   bar.clear();
-  return error ? fail(std::move(error), compilationFailed) : succeeded;
+  return error ? fail(std::move(error), exitFailed) : exitDone;
 }
