@@ -51,8 +51,7 @@ static std::string describeValue(const ConfigValue &value) {
 
 /// What a field takes: `an integer in 1 ... 64`.
 static std::string describeField(const Field &field) {
-  std::string range =
-      " in " + describeNumber(field.min) + " ... " + describeNumber(field.max);
+  std::string range = " in " + describeNumber(field.min) + " ... " + describeNumber(field.max);
   switch (field.kind) {
   case Field::Kind::integer:
     return "an integer" + range;
@@ -72,7 +71,8 @@ static std::string describeField(const Field &field) {
 
 /// The ids of `json`, or nothing where it is no list of ids.
 static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
-  ArrayRef<JsonValue> items = json.is(JsonValue::Kind::array) ? ArrayRef(json.items) : ArrayRef(json);
+  ArrayRef<JsonValue> items =
+      json.is(JsonValue::Kind::array) ? ArrayRef(json.items) : ArrayRef(json);
   if (items.empty() || items.size() > maxIds)
     return std::nullopt;
   std::vector<int64_t> ids;
@@ -84,17 +84,21 @@ static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
   return ids;
 }
 
+/// Whether an integer or a number lies within the field's range.
+static bool isInRange(const Field &field, double number) {
+  return number >= field.min && number <= field.max;
+}
+
 /// The value of `json` by the kind of the field, or nothing where it does not fit.
 static std::optional<ConfigValue> convert(const Field &field, const JsonValue &json) {
   bool isInteger = json.is(JsonValue::Kind::integer);
-  bool isInRange = json.number >= field.min && json.number <= field.max;
   switch (field.kind) {
   case Field::Kind::integer:
-    if (isInteger && isInRange)
+    if (isInteger && isInRange(field, json.number))
       return json.integer;
     break;
   case Field::Kind::number:
-    if ((isInteger || json.is(JsonValue::Kind::number)) && isInRange)
+    if ((isInteger || json.is(JsonValue::Kind::number)) && isInRange(field, json.number))
       return json.number;
     break;
   case Field::Kind::flag:
@@ -155,8 +159,8 @@ Error Reader::chooseFamily(const JsonValue &root, const FamilyRegistry &families
     if (!config.family)
       return makeError("--family: expected one of " + known + ", got " + options.family);
   } else if (!type) {
-    return config.error("model_type", "expected one of " + known +
-                                          ", got none; add the key or pass --family");
+    return config.error("model_type",
+                        "expected one of " + known + ", got none; add the key or pass --family");
   } else {
     config.family = type->is(JsonValue::Kind::string) ? families.find(type->text) : nullptr;
     if (!config.family)
@@ -213,6 +217,10 @@ Error Reader::inferFrom(const TensorSource &weights) {
     const ConfigValue *value = found.find(field.key);
     if (!value)
       continue;
+    if (const int64_t *size = std::get_if<int64_t>(value);
+        size && !isInRange(field, static_cast<double>(*size)))
+      return config.error(field.key, "expected " + describeField(field) + ", got " +
+                                         describeValue(*value) + " in " + weights.getPath());
     const ConfigValue *given = config.values.find(field.key);
     if (given && *given != *value)
       return config.error(field.key, "expected " + describeValue(*value) + " as " +

@@ -72,10 +72,9 @@ std::vector<Field> treadle::getInertFields() {
         "is_decoder", "is_encoder_decoder", "chunk_size_feed_forward", "pretraining_tp",
         "tokenizer_class", "bos_token_id", "pad_token_id", "unk_token_id"})
     fields.push_back(Field::inert(key, "bookkeeping"));
-  for (StringRef key :
-       {"attention_dropout", "attn_dropout", "dropout", "dropout_rate", "embd_pdrop",
-        "gradient_checkpointing", "hidden_dropout", "initializer_range", "label_smoothing",
-        "resid_pdrop"})
+  for (StringRef key : {"attention_dropout", "attn_dropout", "dropout", "dropout_rate",
+                        "embd_pdrop", "gradient_checkpointing", "hidden_dropout",
+                        "initializer_range", "label_smoothing", "resid_pdrop"})
     fields.push_back(Field::inert(key, "training only"));
   return fields;
 }

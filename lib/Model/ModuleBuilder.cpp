@@ -172,8 +172,7 @@ Value ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol, StringRef
   inner.tensorPrefixes.clear();
   assert(scope.tensorPrefixes.size() == 1 && "expected no layers within layers");
   for (int64_t i = 0; i < count; ++i)
-    inner.tensorPrefixes.push_back(
-        (scope.tensorPrefixes[0] + tensor + "." + Twine(i) + ".").str());
+    inner.tensorPrefixes.push_back((scope.tensorPrefixes[0] + tensor + "." + Twine(i) + ".").str());
   auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, x,
                              [&](OpBuilder &, Value index, ValueRange carried) {
                                inner.layer = SlotDim{count, index};
@@ -190,8 +189,8 @@ Value ModuleBuilder::buildPasses(const Scope &scope, Value loops, Value x,
         inner.pass = SlotDim{maxLoops, index};
         Value one = arith::ConstantIndexOp::create(builder, getLoc(), 1);
         Value next = arith::AddIOp::create(builder, getLoc(), index, one);
-        Value again = arith::CmpIOp::create(builder, getLoc(), arith::CmpIPredicate::ult, next,
-                                            loops);
+        Value again =
+            arith::CmpIOp::create(builder, getLoc(), arith::CmpIPredicate::ult, next, loops);
         return SmallVector<Value>{body(inner, carried[0], again)};
       });
   return loop.getResult(0);

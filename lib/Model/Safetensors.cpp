@@ -90,10 +90,10 @@ static Error readEntry(const JsonValue &json, ArrayRef<uint8_t> region, Tensor &
   const JsonValue *type = json.find("dtype"), *shape = json.find("shape"),
                   *offsets = json.find("data_offsets");
   if (!type || !shape || !offsets || json.members.size() != 3)
-    return tensorError(tensor.file, tensor.name,
-                       "expected an object of dtype, shape and data_offsets, got " +
-                           Twine(json.is(JsonValue::Kind::object) ? "other members"
-                                                                  : json.describe()));
+    return tensorError(
+        tensor.file, tensor.name,
+        "expected an object of dtype, shape and data_offsets, got " +
+            Twine(json.is(JsonValue::Kind::object) ? "other members" : json.describe()));
   tensor.type = type->is(JsonValue::Kind::string) ? findElementType(type->text) : nullptr;
   if (!tensor.type)
     return tensorError(tensor.file, tensor.name,
@@ -163,8 +163,7 @@ static Expected<std::pair<JsonValue, ArrayRef<uint8_t>>> readHeader(StringRef by
   if (!header)
     return header.takeError();
   if (!header->is(JsonValue::Kind::object))
-    return makeError(file + ": expected a header that is a JSON object, got " +
-                     header->describe());
+    return makeError(file + ": expected a header that is a JSON object, got " + header->describe());
   return std::make_pair(std::move(*header), arrayRefFromStringRef(bytes.substr(8 + length)));
 }
 
@@ -230,8 +229,9 @@ Error TensorSource::addShards(StringRef indexFile) {
     return index.takeError();
   const JsonValue *map = index->find("weight_map");
   if (!map || !map->is(JsonValue::Kind::object) || map->members.empty())
-    return makeError(indexFile + ": /weight_map: expected an object that names each tensor's "
-                                 "shard, got " +
+    return makeError(indexFile +
+                     ": /weight_map: expected an object that names each tensor's "
+                     "shard, got " +
                      (map ? map->members.empty() && map->is(JsonValue::Kind::object)
                                 ? "an empty one"
                                 : map->describe()
@@ -240,9 +240,10 @@ Error TensorSource::addShards(StringRef indexFile) {
   StringMap<std::string> opened; // shard -> its path
   for (const auto &[tensor, shard] : map->members) {
     std::string place = (indexFile + ": /weight_map" + jsonPointer(tensor) + ": ").str();
-    bool isFileName = shard.is(JsonValue::Kind::string) && !shard.text.empty() &&
-                      StringRef(shard.text).find_first_of(StringRef("/\\\0", 3)) == StringRef::npos &&
-                      shard.text != "." && shard.text != "..";
+    bool isFileName =
+        shard.is(JsonValue::Kind::string) && !shard.text.empty() &&
+        StringRef(shard.text).find_first_of(StringRef("/\\\0", 3)) == StringRef::npos &&
+        shard.text != "." && shard.text != "..";
     if (!isFileName)
       return makeError(place + "expected the name of a file in the same directory, got " +
                        shard.describe());
@@ -276,8 +277,9 @@ Expected<TensorSource> TensorSource::open(StringRef path) {
   sys::path::append(file, "model.safetensors");
   sys::path::append(index, "model.safetensors.index.json");
   if (!sys::fs::exists(file) && !sys::fs::exists(index))
-    return makeError(path + ": expected a directory with model.safetensors or "
-                            "model.safetensors.index.json, got neither; name the .safetensors file");
+    return makeError(path +
+                     ": expected a directory with model.safetensors or "
+                     "model.safetensors.index.json, got neither; name the .safetensors file");
   if (Error error = sys::fs::exists(file) ? source.addFile(file) : source.addShards(index))
     return std::move(error);
   return std::move(source);

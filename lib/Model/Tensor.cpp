@@ -19,9 +19,9 @@ using namespace treadle;
 
 const ElementType *treadle::findElementType(StringRef name) {
   static constexpr ElementType types[] = {
-      {"F64", 8, true},  {"F32", 4, true},  {"F16", 2, true},      {"BF16", 2, true},
-      {"I64", 8, false}, {"U64", 8, false}, {"I32", 4, false},     {"U32", 4, false},
-      {"I16", 2, false}, {"U16", 2, false}, {"I8", 1, false},      {"U8", 1, false},
+      {"F64", 8, true},   {"F32", 4, true},      {"F16", 2, true},     {"BF16", 2, true},
+      {"I64", 8, false},  {"U64", 8, false},     {"I32", 4, false},    {"U32", 4, false},
+      {"I16", 2, false},  {"U16", 2, false},     {"I8", 1, false},     {"U8", 1, false},
       {"BOOL", 1, false}, {"F8_E4M3", 1, false}, {"F8_E5M2", 1, false}};
   for (const ElementType &type : types)
     if (type.name == name)
@@ -62,7 +62,8 @@ static void readAs(ArrayRef<uint8_t> data, int64_t first, int64_t stride,
 
 void Tensor::read(int64_t first, int64_t stride, MutableArrayRef<float> out) const {
   assert(type->readable && "expected a type that holds weights");
-  assert((out.empty() || (first >= 0 && first + stride * int64_t(out.size() - 1) < getNumElements())) &&
+  assert((out.empty() ||
+          (first >= 0 && first + stride * int64_t(out.size() - 1) < getNumElements())) &&
          "expected elements of this tensor");
   if (type->name == "F32")
     readAs<uint32_t>(data, first, stride, out, [](uint32_t bits) { return bit_cast<float>(bits); });

@@ -39,46 +39,49 @@ llvm::Expected<NamedTensors> treadle::nameTensors(const Family &family,
   return std::move(named);
 }
 
+static bool fitsPlain(const Tensor &tensor, WeightType type) {
+  llvm::ArrayRef<int64_t> shape = type.getShape();
+  return tensor.shape == shape || (shape.empty() && tensor.shape == llvm::ArrayRef<int64_t>{1});
+}
+
+static bool fitsTransposed(const Tensor &tensor, WeightType type) {
+  llvm::ArrayRef<int64_t> shape = type.getShape();
+  return shape.size() == 2 && tensor.shape == llvm::ArrayRef<int64_t>{shape[1], shape[0]};
+}
+
+llvm::Error treadle::checkTensor(const Tensor &tensor, WeightType type, bool transposed) {
+  if (transposed ? !fitsTransposed(tensor, type) : !fitsPlain(tensor, type)) {
+    llvm::SmallVector<int64_t> shape(type.getShape());
+    if (transposed)
+      std::reverse(shape.begin(), shape.end());
+    return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +
+                     describeShape(shape) + ", got " + describeShape(tensor.shape));
+  }
+  if (!tensor.type->readable)
+    return makeError(tensor.file + ": " + quote(tensor.name) +
+                     ": expected dtype F32, F16, BF16 or F64, got " + tensor.type->name);
+  return llvm::Error::success();
+}
+
 namespace {
 /// One slot of a weight and the tensor that fills it.
 struct Slot {
   WeightOp weight;
   const Tensor *tensor;
-
-  llvm::ArrayRef<int64_t> getShape() { return weight.getType().getShape(); }
-  /// A scalar may be stored as [1].
-  bool fitsPlain() {
-    return tensor->shape == getShape() ||
-           (getShape().empty() && tensor->shape == llvm::ArrayRef<int64_t>{1});
-  }
-  bool fitsTransposed() {
-    return tensor->shape.size() == 2 && getShape().size() == 2 &&
-           tensor->shape[0] == getShape()[1] && tensor->shape[1] == getShape()[0];
-  }
 };
 } // namespace
 
 /// A file keeps all its factors one way round. Square ones tell nothing; the others decide.
-static bool areTransposed(llvm::MutableArrayRef<Slot> slots) {
+static bool areTransposed(llvm::ArrayRef<Slot> slots) {
   bool someTransposed = false;
-  for (Slot &slot : slots) {
-    bool plain = slot.fitsPlain(), transposed = slot.fitsTransposed();
+  for (auto [weight, tensor] : slots) {
+    WeightType type = WeightOp(weight).getType();
+    bool plain = fitsPlain(*tensor, type), transposed = fitsTransposed(*tensor, type);
     if (plain && !transposed)
       return false;
     someTransposed |= transposed && !plain;
   }
   return someTransposed;
-}
-
-static llvm::Error checkSlot(Slot slot, bool transposed) {
-  const Tensor &tensor = *slot.tensor;
-  if (transposed ? !slot.fitsTransposed() : !slot.fitsPlain())
-    return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +
-                     describeShape(slot.getShape()) + ", got " + describeShape(tensor.shape));
-  if (!tensor.type->readable)
-    return makeError(tensor.file + ": " + quote(tensor.name) +
-                     ": expected dtype F32, F16, BF16 or F64, got " + tensor.type->name);
-  return llvm::Error::success();
 }
 
 /// What no weight reads may be a copy of a tied matrix: then it repeats its numbers.
@@ -113,8 +116,8 @@ static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const Tenso
     warn(source.getPath() + ": the model does not use " + names);
 }
 
-llvm::Error treadle::bindWeights(ModuleOp module, const Family &family,
-                                 const TensorSource &source, WarningHandler warn) {
+llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const TensorSource &source,
+                                 WarningHandler warn) {
   llvm::Expected<NamedTensors> tensors = nameTensors(family, source);
   if (!tensors)
     return tensors.takeError();
@@ -137,10 +140,10 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family,
 
   bool transposed = areTransposed(turnable);
   for (Slot &slot : fixed)
-    if (llvm::Error error = checkSlot(slot, false))
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), false))
       return error;
   for (Slot &slot : turnable) {
-    if (llvm::Error error = checkSlot(slot, transposed))
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), transposed))
       return error;
     slot.weight.setTransposed(transposed);
   }

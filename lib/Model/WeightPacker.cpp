@@ -9,6 +9,7 @@
 #include "treadle/Model/WeightPacker.h"
 
 #include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "treadle/Model/WeightBinding.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
@@ -61,8 +62,8 @@ PackedHeader treadle::makePackedHeader(ModuleOp module, llvm::StringRef libraryI
   header.dataBytes = layout.bytes;
 
   llvm::raw_string_ostream os(json);
-  os << std::string(digestDigits, '0') << "\",\"format\":\"treadle-packed\",\"library\":"
-     << llvm::json::Value(libraryId) << '}';
+  os << std::string(digestDigits, '0')
+     << "\",\"format\":\"treadle-packed\",\"library\":" << llvm::json::Value(libraryId) << '}';
   for (auto weight : module.getOps<WeightOp>()) {
     const SlotLayout &place = layout.symbols[weight.getSymNameAttr()];
     int64_t end = place.offset + place.stride * llvm::product_of(weight.getSlots());
@@ -108,7 +109,10 @@ public:
       options.progress(done, total);
   }
 
-  void fill(uint64_t bytes) { write(std::vector<uint8_t>(bytes)); }
+  void pad(uint64_t bytes) {
+    if (bytes)
+      write(std::vector<uint8_t>(bytes));
+  }
 
   Sha256Digest finish() { return hash.final(); }
 
@@ -131,8 +135,7 @@ private:
   void packPlain(WeightType type, const Tensor &tensor);
   void packPanels(WeightType type, const Tensor &tensor, bool transposed);
 
-  void read(const Tensor &tensor, int64_t first, int64_t stride,
-            llvm::MutableArrayRef<float> out);
+  void read(const Tensor &tensor, int64_t first, int64_t stride, llvm::MutableArrayRef<float> out);
 
   Sink &sink;
   const PackOptions &options;
@@ -208,7 +211,7 @@ void Packer::packSlot(WeightType type, const Tensor &tensor, bool transposed, in
     packPanels(type, tensor, transposed);
   else
     packPlain(type, tensor);
-  sink.fill(stride - getSlotBytes(type));
+  sink.pad(stride - getSlotBytes(type));
 }
 
 llvm::Expected<Sha256Digest> treadle::packWeights(ModuleOp module, const TensorSource &source,
@@ -226,10 +229,11 @@ llvm::Expected<Sha256Digest> treadle::packWeights(ModuleOp module, const TensorS
     int64_t stride = layout.symbols[weight.getSymNameAttr()].stride;
     for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
       const Tensor *tensor = source.find(name);
-      if (!tensor || tensor->getNumElements() != llvm::product_of(weight.getType().getShape()))
+      if (!tensor)
         return makeError(source.getPath() + ": " + quote(name) + ": expected a tensor of shape " +
-                         describeShape(weight.getType().getShape()) + ", got " +
-                         (tensor ? describeShape(tensor->shape) : "none"));
+                         describeShape(weight.getType().getShape()) + ", got none");
+      if (llvm::Error error = checkTensor(*tensor, weight.getType(), weight.getTransposed()))
+        return std::move(error);
       packer.packSlot(weight.getType(), *tensor, weight.getTransposed(), stride);
     }
   }

@@ -27,8 +27,8 @@ class ModuleBuilder;
 struct ModelFacts {
   int64_t vocabulary;
   int64_t hidden;
-  int64_t capacity;  ///< positions that the config allows
-  int64_t loops = 1; ///< passes that the config asks for
+  int64_t capacity;     ///< positions that the config allows
+  int64_t loops = 1;    ///< passes that the config asks for
   bool hasLoop = false; ///< whether a run-time loop is there at all
   llvm::SmallVector<int64_t> eos;
 };

@@ -95,9 +95,9 @@ private:
 /// value, and the values fit each other.
 struct ModelConfig {
   const Family *family = nullptr;
-  std::string file;               ///< for messages
+  std::string file; ///< for messages
   ConfigValues values;
-  llvm::json::Object metadata;    ///< inert and unknown keys, as written
+  llvm::json::Object metadata; ///< inert and unknown keys, as written
 
   /// An error at a field: `<file>: /<key>: <message>`.
   llvm::Error error(llvm::StringRef key, const llvm::Twine &message) const;
@@ -108,8 +108,8 @@ struct ModelConfig {
 
 /// How to read a config.
 struct ConfigOptions {
-  std::string family;             ///< instead of the config's `model_type`
-  bool allowUnknownKeys = false;  ///< keep them as metadata instead of failing
+  std::string family;            ///< instead of the config's `model_type`
+  bool allowUnknownKeys = false; ///< keep them as metadata instead of failing
 };
 
 /// Reads `path`, a config file or a checkpoint directory that holds config.json.

@@ -24,7 +24,7 @@ namespace treadle {
 struct ElementType {
   llvm::StringRef name; ///< as the format spells it: `F32`
   int64_t bytes;
-  bool readable;        ///< F64, F32, F16 and BF16: may be read as weights
+  bool readable; ///< F64, F32, F16 and BF16: may be read as weights
 };
 
 /// The type of that name, or null.

@@ -20,6 +20,7 @@ class ModuleOp;
 namespace treadle {
 
 class Family;
+class WeightType;
 
 /// The tensors of a checkpoint by the names that their family gives them.
 struct NamedTensors {
@@ -32,6 +33,9 @@ struct NamedTensors {
 
 /// Fails where two tensors claim one name.
 llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSource &source);
+
+/// Whether a tensor can fill a slot of that type; a scalar may be stored as [1].
+llvm::Error checkTensor(const Tensor &tensor, WeightType type, bool transposed);
 
 /// Replaces the canonical names in the module's weights by the names of the
 /// stored tensors. Missing tensors, wrong shapes and element types, and copies

@@ -32,11 +32,11 @@ public:
 
   Kind kind = Kind::null;
   bool boolean = false;
-  int64_t integer = 0;           ///< of an integer that fits
-  double number = 0;             ///< of an integer or any other number
-  std::string text;              ///< of a string, and of a number as written
-  std::vector<JsonValue> items;  ///< of an array
-  std::vector<Member> members;   ///< of an object
+  int64_t integer = 0;          ///< of an integer that fits
+  double number = 0;            ///< of an integer or any other number
+  std::string text;             ///< of a string, and of a number as written
+  std::vector<JsonValue> items; ///< of an array
+  std::vector<Member> members;  ///< of an object
 
   bool is(Kind other) const { return kind == other; }
 

@@ -20,10 +20,10 @@ Value treadle::lowRankLinear(const Scope &scope, Value x, StringRef symbol, Stri
                              int64_t outputs, LowRank factors) {
   ModuleBuilder &builder = scope.getBuilder();
   int64_t inputs = cast<ShapedType>(x.getType()).getDimSize(1);
-  Value down = scope.matrix((symbol + ".down").str(), (tensor + ".down.weight").str(),
-                            factors.rank, inputs);
-  Value up = scope.matrix((symbol + ".up").str(), (tensor + ".up.weight").str(), outputs,
-                          factors.rank);
+  Value down =
+      scope.matrix((symbol + ".down").str(), (tensor + ".down.weight").str(), factors.rank, inputs);
+  Value up =
+      scope.matrix((symbol + ".up").str(), (tensor + ".up.weight").str(), outputs, factors.rank);
   return LowRankLinearOp::create(builder.getBuilder(), builder.getLoc(),
                                  builder.getRowsType(outputs), x, down, up,
                                  builder.getBuilder().getF32FloatAttr(factors.scale));

@@ -113,8 +113,8 @@ llvm::Error MiniAxion::complete(ModelConfig &config) const {
   if (!values.has("n_kv_heads"))
     values.set("n_kv_heads", std::max<int64_t>(1, heads / 2));
   if (int64_t kvHeads = values.integer("n_kv_heads"); heads % kvHeads)
-    return config.error("n_kv_heads", llvm::Twine(kvHeads) + " does not divide n_heads " +
-                                          llvm::Twine(heads));
+    return config.error("n_kv_heads",
+                        llvm::Twine(kvHeads) + " does not divide n_heads " + llvm::Twine(heads));
   int64_t layers = values.integer("n_layers"), shared = values.integer("n_shared_layers");
   if (shared > layers)
     return config.error("n_shared_layers", "expected at most n_layers " + llvm::Twine(layers) +
@@ -191,20 +191,19 @@ std::string MiniAxion::getCanonicalName(llvm::StringRef name, const TensorSource
   for (llvm::StringRef known : {embeddingName, headName, gateName})
     if (name == known)
       return name.str();
-#define BLOCK "entry_layers|shared_layers|exit_layers # "
-#define FACTOR " down=A=a=lora_A=0|up=B=b=lora_B=1 (weight)"
-  for (llvm::StringRef pattern :
-       {"final_norm weight",
-        BLOCK "norm1=attn_norm=ln1=input_norm|norm2=ffn_norm=ln2=post_norm weight",
-        BLOCK "attn=attention=self_attn "
-              "q_proj=q=wq|k_proj=k=wk|v_proj=v=wv|o_proj=o=wo=out=out_proj" FACTOR,
-        BLOCK "ffn=mlp=feed_forward gate_proj=gate|up_proj=up|down_proj=down" FACTOR})
+  const std::string block = "entry_layers|shared_layers|exit_layers # ";
+  const std::string factor = " down=A=a=lora_A=0|up=B=b=lora_B=1 (weight)";
+  for (const std::string &pattern :
+       {std::string("final_norm weight"),
+        block + "norm1=attn_norm=ln1=input_norm|norm2=ffn_norm=ln2=post_norm weight",
+        block +
+            "attn=attention=self_attn "
+            "q_proj=q=wq|k_proj=k=wk|v_proj=v=wv|o_proj=o=wo=out=out_proj" +
+            factor,
+        block + "ffn=mlp=feed_forward gate_proj=gate|up_proj=up|down_proj=down" + factor})
     if (std::string canonical = matchName(pattern, name); !canonical.empty())
       return canonical;
-  std::string numbered =
-      matchName(BLOCK "ffn=mlp=feed_forward w1|w2|w3" FACTOR, name);
-#undef BLOCK
-#undef FACTOR
+  std::string numbered = matchName(block + "ffn=mlp=feed_forward w1|w2|w3" + factor, name);
   if (numbered.empty())
     return {};
   llvm::StringRef projection = resolveNumbered(name, findStep(name, 3) + 1, source);
@@ -260,8 +259,8 @@ void MiniAxion::infer(const NamedTensors &tensors, const ConfigValues &given,
   }
   if (given.has("n_heads") &&
       inferFactors(tensors, "shared_layers.0.attn.k_proj", dModel, rank, width))
-    if (int64_t heads = given.integer("n_heads"); width * heads % dModel == 0)
-      found.set("n_kv_heads", width * heads / dModel);
+    if (int64_t headDim = dModel / given.integer("n_heads"); headDim && width % headDim == 0)
+      found.set("n_kv_heads", width / headDim);
 }
 
 //===----------------------------------------------------------------------===//
@@ -279,8 +278,8 @@ static Value buildBlock(const Scope &scope, const Config &c, const Tokens &token
   Value q = project(y, "q", "attn.q_proj", c.dModel);
   Value k = project(y, "k", "attn.k_proj", c.kvHeads * c.headDim());
   Value v = project(y, "v", "attn.v_proj", c.kvHeads * c.headDim());
-  Value attended = rotaryAttention(scope, tokens, rotary, q, k, v,
-                                   {c.heads, c.kvHeads, c.headDim(), c.pairing});
+  Value attended =
+      rotaryAttention(scope, tokens, rotary, q, k, v, {c.heads, c.kvHeads, c.headDim(), c.pairing});
   x = residual(scope, x, project(attended, "o", "attn.o_proj", c.dModel));
 
   y = rmsNorm(scope, x, "norm2", "norm2", c.eps);

@@ -96,8 +96,7 @@ TEST(MiniAxion, BlendsAfterAPassOrAfterEachBlock) {
         model.build(with("dropout", "0, \"think_blend\": \"" + blend + "\""));
     int depth = 0;
     module->walk([&](GateBlendOp op) {
-      for (auto loop = op->getParentOfType<LoopOp>(); loop;
-           loop = loop->getParentOfType<LoopOp>())
+      for (auto loop = op->getParentOfType<LoopOp>(); loop; loop = loop->getParentOfType<LoopOp>())
         ++depth;
     });
     return depth;
@@ -124,16 +123,14 @@ TEST(MiniAxion, StoresMatricesAndStatesAsAsked) {
 
 TEST(MiniAxion, HasItsOwnHeadWhereUntied) {
   TinyModel model;
-  OwningOpRef<ModuleOp> module =
-      model.build(with("weight_tying", "false"));
+  OwningOpRef<ModuleOp> module = model.build(with("weight_tying", "false"));
   EXPECT_EQ(countParameters(*module), 920833 + 2048 * 256);
   EXPECT_TRUE(module->lookupSymbol("output_head"));
 }
 
 TEST(MiniAxion, BoundsTheDefaultContext) {
   TinyModel model;
-  OwningOpRef<ModuleOp> module =
-      model.build(with("max_seq_len", "100000"));
+  OwningOpRef<ModuleOp> module = model.build(with("max_seq_len", "100000"));
   EXPECT_EQ(getModel(*module).getCapacity(), 4096);
   EXPECT_TRUE(model.warnings.empty());
   ModelOptions options;

@@ -20,11 +20,10 @@ namespace {
 TEST(Safetensors, ReadsEveryTypeOfWeight) {
   Directory directory;
   auto source = TensorSource::open(directory.write(
-      "w.safetensors",
-      makeFile({{"f64", "F64", {1}, std::string("\0\0\0\0\0\0\xf8\xbf", 8)},
-                {"f32", "F32", {1}, std::string("\0\0\xc0\xbf", 4)},
-                {"f16", "F16", {4}, std::string("\0\xbe\1\0\0\x80\0\xfc", 8)},
-                {"bf16", "BF16", {2}, std::string("\xc0\xbf\x80\x7f", 4)}})));
+      "w.safetensors", makeFile({{"f64", "F64", {1}, std::string("\0\0\0\0\0\0\xf8\xbf", 8)},
+                                 {"f32", "F32", {1}, std::string("\0\0\xc0\xbf", 4)},
+                                 {"f16", "F16", {4}, std::string("\0\xbe\1\0\0\x80\0\xfc", 8)},
+                                 {"bf16", "BF16", {2}, std::string("\xc0\xbf\x80\x7f", 4)}})));
   ASSERT_EQ(toText(source.takeError()), "success");
   auto read = [&](StringRef name, int64_t index) {
     float value;
@@ -55,8 +54,9 @@ TEST(Safetensors, ReadsShards) {
   Directory directory;
   directory.write("a.safetensors", makeFile({makeF32("x", {1}, 1.0f)}));
   directory.write("b.safetensors", makeFile({makeF32("y", {1}, 2.0f)}));
-  directory.write("model.safetensors.index.json",
-                  R"({"metadata": {}, "weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})");
+  directory.write(
+      "model.safetensors.index.json",
+      R"({"metadata": {}, "weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})");
   auto source = TensorSource::open(directory.str());
   ASSERT_EQ(toText(source.takeError()), "success");
   EXPECT_TRUE(source->find("x") && source->find("y"));
@@ -94,10 +94,10 @@ TEST_P(MalformedFile, IsRefused) {
 
 /// A file with one tensor `x`, described by hand, and 24 bytes of data.
 std::string oneTensor(StringRef type, StringRef shape, StringRef offsets) {
-  return makeFile(("{\"x\":{\"dtype\":" + type + ",\"shape\":" + shape + ",\"data_offsets\":" +
-                   offsets + "}}")
-                      .str(),
-                  24);
+  return makeFile(
+      ("{\"x\":{\"dtype\":" + type + ",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}")
+          .str(),
+      24);
 }
 
 /// A file with tensors of 3 floats at those offsets, and 24 bytes of data.
@@ -126,8 +126,7 @@ const Malformed malformed[] = {
     {"TornData", StringRef(oneTensor("\"F32\"", "[2, 3]", "[0, 24]")).drop_back().str(),
      "x: expected data_offsets within 23 bytes of data, got [0, 24]"},
     // The header
-    {"NoJSON", makeFile("{x}", 0),
-     "line 1, column 2: expected JSON, got invalid literal"},
+    {"NoJSON", makeFile("{x}", 0), "line 1, column 2: expected JSON, got invalid literal"},
     {"NoObject", makeFile("[]", 0), "expected a header that is a JSON object, got an array"},
     {"DeepNesting", makeFile(std::string(100000, '['), 0),
      "expected at most 64 levels of nesting, got more"},
@@ -156,8 +155,7 @@ const Malformed malformed[] = {
      "x: expected a shape of at most 8 dimensions, got 6"},
     {"NineDimensions", oneTensor("\"F32\"", "[1,1,1,1,1,1,1,1,6]", "[0, 24]"),
      "x: expected a shape of at most 8 dimensions, got an array"},
-    {"SizeThatOverflows",
-     oneTensor("\"F32\"", "[4294967296, 4294967296, 4294967296]", "[0, 24]"),
+    {"SizeThatOverflows", oneTensor("\"F32\"", "[4294967296, 4294967296, 4294967296]", "[0, 24]"),
      "x: expected a size of at most 63 bits, got shape [4294967296, 4294967296, 4294967296]"},
     {"SizeThatWrapsToTheRightOne", oneTensor("\"F32\"", "[4611686018427387910]", "[0, 24]"),
      "x: expected a size of at most 63 bits, got shape [4611686018427387910]"},
@@ -230,10 +228,10 @@ TEST(MalformedDirectory, IndexThatNamesAMissingShard) {
 
 TEST(MalformedDirectory, IndexThatLeavesTheDirectory) {
   for (StringRef shard : {"../a.safetensors", "/etc/passwd", "..", "", "a\\\\b"})
-    EXPECT_EQ(openWithIndex(("{\"weight_map\": {\"x\": \"" + shard + "\"}}").str()),
-              ("/weight_map/x: expected the name of a file in the same directory, got \"" + shard +
-               "\"")
-                  .str());
+    EXPECT_EQ(
+        openWithIndex(("{\"weight_map\": {\"x\": \"" + shard + "\"}}").str()),
+        ("/weight_map/x: expected the name of a file in the same directory, got \"" + shard + "\"")
+            .str());
 }
 
 TEST(MalformedDirectory, TensorInNoOrTwoShards) {

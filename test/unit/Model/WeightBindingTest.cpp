@@ -73,15 +73,23 @@ TEST(WeightBinding, TakesCanonicalNames) {
 TEST(WeightBinding, TakesAliases) {
   TinyModel model;
   Tensors tensors = model.makeTensors();
-  for (auto [from, to] : {std::pair("norm1", "input_norm"), {"norm2", "ln2"}, {"attn.", "self_attn."},
-                          {"ffn.", "feed_forward."}, {"q_proj", "wq"}, {"k_proj", "k"},
-                          {"v_proj", "wv"}, {"o_proj", "out_proj"}, {"gate_proj", "gate"},
-                          {"up_proj", "up"}, {"down_proj", "down"}})
+  for (auto [from, to] : {std::pair("norm1", "input_norm"),
+                          {"norm2", "ln2"},
+                          {"attn.", "self_attn."},
+                          {"ffn.", "feed_forward."},
+                          {"q_proj", "wq"},
+                          {"k_proj", "k"},
+                          {"v_proj", "wv"},
+                          {"o_proj", "out_proj"},
+                          {"gate_proj", "gate"},
+                          {"up_proj", "up"},
+                          {"down_proj", "down"}})
     renameAll(tensors, from, to);
   renameAll(tensors, "wq.down.weight", "wq.lora_A.weight");
   renameAll(tensors, "wq.up.weight", "wq.1");
   EXPECT_EQ(model.bind(tensors), "success");
-  EXPECT_EQ(getSource(*model.module, "shared.q.down"), "shared_layers.0.self_attn.wq.lora_A.weight");
+  EXPECT_EQ(getSource(*model.module, "shared.q.down"),
+            "shared_layers.0.self_attn.wq.lora_A.weight");
   EXPECT_EQ(getSource(*model.module, "exit.q.up"), "exit_layers.0.self_attn.wq.1");
   EXPECT_EQ(getSource(*model.module, "exit.down.up"), "exit_layers.0.feed_forward.down.up.weight");
   EXPECT_TRUE(model.warnings.empty());
@@ -219,6 +227,18 @@ TEST(WrongWeights, EmbeddingTurnedRound) {
   Tensors tensors = model.makeTensors();
   turn(tensors.at("token_embedding.weight"));
   EXPECT_EQ(model.bind(tensors), "c.json: /vocab_size: expected 8 as w.safetensors has it, got 7");
+}
+
+TEST(WrongWeights, SizesThatNoConfigMayHave) {
+  TinyModel model;
+  const char *sparse = R"({"model_type": "miniaxion", "n_heads": 2, "max_seq_len": 16})";
+  Tensors tensors = model.makeTensors();
+  tensors["token_embedding.weight"] = {"token_embedding.weight", "F32", {7, 0}, ""};
+  EXPECT_EQ(model.bind(tensors, sparse),
+            "c.json: /d_model: expected an integer in 2 ... 65536, got 0 in w.safetensors");
+  tensors["token_embedding.weight"].shape = {0, 8};
+  EXPECT_EQ(model.bind(tensors, sparse),
+            "c.json: /vocab_size: expected an integer in 1 ... 16777216, got 0 in w.safetensors");
 }
 
 TEST(WrongWeights, TypeThatHoldsNoNumbers) {

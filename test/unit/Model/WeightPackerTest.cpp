@@ -43,9 +43,7 @@ protected:
   float f32(size_t index) {
     return llvm::bit_cast<float>(llvm::support::endian::read32le(data().data() + 4 * index));
   }
-  uint16_t bf16(size_t index) {
-    return llvm::support::endian::read16le(data().data() + 2 * index);
-  }
+  uint16_t bf16(size_t index) { return llvm::support::endian::read16le(data().data() + 2 * index); }
 
   TinyModel model;
   OwningOpRef<ModuleOp> module;
@@ -111,9 +109,10 @@ TEST_F(WeightPacker, PadsSlotsToTheirBorder) {
 }
 
 TEST_F(WeightPacker, WritesAHeaderThatTilesTheData) {
-  pack(R"(treadle.weight @w : !treadle.weight<5xf32, plain> slots [2] from ["a", "b"]
+  pack(
+      R"(treadle.weight @w : !treadle.weight<5xf32, plain> slots [2] from ["a", "b"]
           treadle.weight @m : !treadle.weight<17x3xbf16, panels> from ["m"])",
-       {makeF32("a", {5}, count(5)), makeF32("b", {5}, count(5)), makeF32("m", {17, 3}, count(51))});
+      {makeF32("a", {5}, count(5)), makeF32("b", {5}, count(5)), makeF32("m", {17, 3}, count(51))});
   uint64_t length = llvm::support::endian::read64le(bytes.data());
   EXPECT_EQ((8 + length) % 64, 0u);
   EXPECT_EQ(bytes.size(), header.getFileBytes());
@@ -169,12 +168,16 @@ TEST(PackWeights, RefusesAModuleThatIsNotBound) {
   TinyModel model;
   auto tensors = model.makeTensors();
   tensors.erase("final_norm.weight");
-  TensorSource source = model.store(tensors);
   OwningOpRef<ModuleOp> module = model.build();
-  llvm::SmallString<0> file;
-  llvm::raw_svector_ostream os(file);
-  EXPECT_EQ(model.directory.strip(toText(packWeights(*module, source, "id", os))),
-            "w.safetensors: final_norm.weight: expected a tensor of shape [8], got none");
+  auto pack = [&] {
+    TensorSource source = model.store(tensors);
+    llvm::SmallString<0> file;
+    llvm::raw_svector_ostream os(file);
+    return model.directory.strip(toText(packWeights(*module, source, "id", os)));
+  };
+  EXPECT_EQ(pack(), "w.safetensors: final_norm.weight: expected a tensor of shape [8], got none");
+  tensors["final_norm.weight"] = makeF32("final_norm.weight", {2}, {1.0f, 2.0f});
+  EXPECT_EQ(pack(), "w.safetensors: final_norm.weight: expected shape [8], got [2]");
 }
 
 } // namespace
