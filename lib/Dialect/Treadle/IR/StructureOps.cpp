@@ -223,6 +223,26 @@ LogicalResult StageOp::verify() {
   return success();
 }
 
+// The core op's own accesses are meaningful only once it is verified itself.
+LogicalResult StageOp::verifyRegions() {
+  // stage_c10
+  StageCoreOpInterface core = getCore();
+  if (!core)
+    return success();
+  SmallVector<IterationAttr> iterations = core.getIterationDims();
+  if (!llvm::equal(getIterations().getAsRange<IterationAttr>(), iterations))
+    return emitOpError("expects the iteration dimensions of its core op, ") << core->getName();
+  for (OpOperand &operand : core->getOpOperands()) {
+    auto argument = dyn_cast<BlockArgument>(operand.get());
+    if (argument &&
+        getAccesses()[argument.getArgNumber()] != core.getOperandAccess(operand.getOperandNumber()))
+      return emitOpError("expects input ")
+             << argument.getArgNumber() << " to be accessed as operand "
+             << operand.getOperandNumber() << " of its core op, " << core->getName();
+  }
+  return success();
+}
+
 /// `[<rows = 16>] (%a = %x : type <0, all>, ...) -> (type <0, 1>) (attributes {...})? { body }`
 ParseResult StageOp::parse(OpAsmParser &parser, OperationState &result) {
   SmallVector<Attribute> iterations, accesses, resultAccesses;
