@@ -14,10 +14,22 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+#include "treadle/Conversion/StagesToVector/StagesToVector.h"
+#include "treadle/Conversion/TreadleToStages/TreadleToStages.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "treadle/Dialect/Treadle/Transforms/Passes.h"
+#include "treadle/Target/CPU/Passes.h"
 
 void treadle::registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<treadle::TreadleDialect, mlir::arith::ArithDialect, mlir::func::FuncDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::scf::SCFDialect,
-                  mlir::vector::VectorDialect>();
+                  mlir::vector::VectorDialect, mlir::x86vector::X86VectorDialect>();
+}
+
+void treadle::registerAllPasses() {
+  registerTreadleTransformsPasses();
+  registerTreadleToStagesPasses();
+  registerStagesToVectorPasses();
+  registerTreadleCPUPasses();
 }

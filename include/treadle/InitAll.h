@@ -16,6 +16,9 @@ namespace treadle {
 /// The treadle dialect and every dialect that its passes produce.
 void registerAllDialects(mlir::DialectRegistry &registry);
 
+/// Every pass of Treadle, for pipelines given as text.
+void registerAllPasses();
+
 } // namespace treadle
 
 #endif // TREADLE_INITALL_H

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
 using namespace mlir;
@@ -126,6 +127,13 @@ StageCoreOpInterface StageOp::getCore() {
   return {};
 }
 
+int64_t StageOp::getNumTiles() {
+  int64_t count = 1;
+  for (unsigned dim = 0, e = getIterations().size(); dim < e; ++dim)
+    count *= getNumTiles(dim);
+  return count;
+}
+
 /// The static shape behind a stage operand; empty for scalars.
 static ArrayRef<int64_t> shapeOf(Type type) {
   if (auto tensor = dyn_cast<RankedTensorType>(type))
@@ -158,7 +166,7 @@ static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, c
     if (dim >= int64_t(stage.getIterations().size()))
       return stage.emitOpError("expects an iteration dimension below ")
              << stage.getIterations().size() << " for " << what << ", got " << dim;
-    int64_t extent = cast<IterationAttr>(stage.getIterations()[dim]).getExtent();
+    int64_t extent = stage.getExtent(dim);
     if (size % extent != 0)
       return stage.emitOpError("expects the extent of dimension ")
              << dim << ", " << extent << ", to divide size " << size << " of " << what;
@@ -217,8 +225,10 @@ LogicalResult StageOp::verify() {
   // stage_c8
   if (std::optional<ArrayRef<int64_t>> offsets = getOffsets()) {
     if (offsets->size() != getNumResults() ||
-        llvm::any_of(*offsets, [](int64_t offset) { return offset < 0 || offset % 64 != 0; }))
-      return emitOpError("expects one non-negative multiple of 64 per result as offsets");
+        llvm::any_of(*offsets, [](int64_t offset) {
+          return offset != outputPlace && (offset < 0 || offset % slotAlignment != 0);
+        }))
+      return emitOpError("expects one -1 or non-negative multiple of 64 per result as offsets");
   }
   return success();
 }

@@ -58,7 +58,7 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     for each result. Tiles write disjoint regions, so they may run in any order, on
     any thread, with the same bits. A stage is fused but untiled: a target attaches
     `tile`. `offsets`, attached by the arena planner, are the byte places of the
-    results in the session's arena.
+    results in the session's arena, or -1 for the output of the entry point.
 
     Constraints:
     * (C1) The body's arguments have the types of the inputs.
@@ -72,7 +72,7 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     * (C6) The body has at most one core op (`StageCoreOpInterface`); the others are
       elementwise.
     * (C7) `tile`, where given, has one positive size per iteration dimension.
-    * (C8) `offsets`, where given, has one non-negative multiple of 64 per result.
+    * (C8) `offsets`, where given, has one -1 or non-negative multiple of 64 per result.
     * (C9) `position` stands only for the rows of an append state.
     * (C10) The iteration dimensions are those of the core op, if there is one, and so are
       the accesses of the inputs that it takes directly.
@@ -100,8 +100,21 @@ def Treadle_StageOp : Treadle_Op<"stage", [
   let hasVerifier = 1;
   let hasRegionVerifier = 1;
   let extraClassDeclaration = [{
+    /// The place, in `offsets`, of a result that is written to the entry point's output.
+    static constexpr int64_t outputPlace = -1;
+
     /// The core op of the body, or null for a purely elementwise stage.
     ::treadle::StageCoreOpInterface getCore();
+
+    int64_t getExtent(unsigned dim) {
+      return ::mlir::cast<::treadle::IterationAttr>(getIterations()[dim]).getExtent();
+    }
+
+    /// Tiles along one dimension, and of the whole stage. Expects `tile`.
+    int64_t getNumTiles(unsigned dim) {
+      return ::llvm::divideCeilSigned(getExtent(dim), getTile()->getSizes()[dim]);
+    }
+    int64_t getNumTiles();
   }];
 }
 

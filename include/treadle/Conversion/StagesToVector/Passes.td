@@ -1,0 +1,45 @@
+//===- Passes.td - From stages to vector code -------------*- tablegen -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_CONVERSION_STAGESTOVECTOR_PASSES_TD
+#define TREADLE_CONVERSION_STAGESTOVECTOR_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::ModuleOp"> {
+  let summary = "turns tiled stages into vector kernels and entry points into calls";
+  let description = [{
+    Each distinct stage becomes one private function over memrefs,
+
+        func.func private @linear_0(%x: memref<16x256xf32>, %w: memref<32x256x16x1xf32>,
+                                    %y: memref<16x512xf32>, %first: index, %end: index)
+            attributes {treadle.kernel}
+
+    that runs the tiles `first` to `end`; equal stages share it. An entry point gets
+    the nine arguments of docs/Architecture.md and becomes loops and calls: activations
+    are views of the arena at the planned offsets, weights and states views of their
+    memory by Layout.h.
+
+    All vectors have 16 lanes of f32; the target splits them as its registers need.
+    Matrices run in register blocks of `register-rows` x `register-panels`; a single
+    row takes `single-row-panels` at once, for enough independent chains.
+  }];
+  let options = [
+    Option<"registerRows", "register-rows", "int64_t", "6", "rows of a register block">,
+    Option<"registerPanels", "register-panels", "int64_t", "1", "panels of a register block">,
+    Option<"singleRowPanels", "single-row-panels", "int64_t", "4", "panels at once for one row">,
+    Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+    "::mlir::x86vector::X86VectorDialect",
+  ];
+}
+
+#endif // TREADLE_CONVERSION_STAGESTOVECTOR_PASSES_TD

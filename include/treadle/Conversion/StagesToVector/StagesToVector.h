@@ -1,0 +1,23 @@
+//===- StagesToVector.h - From stages to vector code -----------*- C++ -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_CONVERSION_STAGESTOVECTOR_STAGESTOVECTOR_H
+#define TREADLE_CONVERSION_STAGESTOVECTOR_STAGESTOVECTOR_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace treadle {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "treadle/Conversion/StagesToVector/Passes.h.inc"
+
+} // namespace treadle
+
+#endif // TREADLE_CONVERSION_STAGESTOVECTOR_STAGESTOVECTOR_H

@@ -1,0 +1,23 @@
+//===- TreadleToStages.h - From treadle ops to stages ----------*- C++ -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_CONVERSION_TREADLETOSTAGES_TREADLETOSTAGES_H
+#define TREADLE_CONVERSION_TREADLETOSTAGES_TREADLETOSTAGES_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace treadle {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "treadle/Conversion/TreadleToStages/Passes.h.inc"
+
+} // namespace treadle
+
+#endif // TREADLE_CONVERSION_TREADLETOSTAGES_TREADLETOSTAGES_H

@@ -1,0 +1,167 @@
+//===- LaneBuilder.cpp - 16 lanes of f32 at a time ------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "LaneBuilder.h"
+
+using namespace mlir;
+using namespace treadle;
+
+//===----------------------------------------------------------------------===//
+// Scalars
+//===----------------------------------------------------------------------===//
+
+Value LaneBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(*this, value); }
+Value LaneBuilder::f32(float value) {
+  return arith::ConstantOp::create(*this, getF32FloatAttr(value));
+}
+Value LaneBuilder::add(Value a, Value b) { return createOrFold<arith::AddIOp>(a, b); }
+Value LaneBuilder::sub(Value a, Value b) { return createOrFold<arith::SubIOp>(a, b); }
+Value LaneBuilder::mul(Value a, Value b) { return createOrFold<arith::MulIOp>(a, b); }
+Value LaneBuilder::minimum(Value a, Value b) { return createOrFold<arith::MinSIOp>(a, b); }
+
+//===----------------------------------------------------------------------===//
+// Lanes
+//===----------------------------------------------------------------------===//
+
+Value LaneBuilder::splat(float value) {
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(floats(), value));
+}
+Value LaneBuilder::splatWord(int32_t value) {
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(words(), value));
+}
+Value LaneBuilder::broadcast(Value scalar) {
+  return vector::BroadcastOp::create(*this, lanes(scalar.getType()), scalar);
+}
+Value LaneBuilder::fma(Value a, Value b, Value c) {
+  return vector::FMAOp::create(*this, a, b, c);
+}
+
+Value LaneBuilder::maskBelow(Value count) {
+  return vector::CreateMaskOp::create(*this, lanes(getI1Type()), count);
+}
+Value LaneBuilder::maskFirst(int64_t count) {
+  if (count >= numLanes)
+    return {};
+  return vector::ConstantMaskOp::create(*this, lanes(getI1Type()), ArrayRef<int64_t>{count});
+}
+
+Value LaneBuilder::load(Value memref, ValueRange indices, Value mask) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  VectorType type = lanes(element);
+  Value loaded;
+  if (mask) {
+    Value zero = arith::ConstantOp::create(*this, getZeroAttr(type));
+    loaded = vector::MaskedLoadOp::create(*this, type, memref, indices, mask, zero);
+  } else {
+    loaded = vector::LoadOp::create(*this, type, memref, indices);
+  }
+  if (!element.isInteger(16))
+    return loaded;
+  return lowBF16(arith::ExtUIOp::create(*this, words(), loaded));
+}
+
+void LaneBuilder::store(Value value, Value memref, ValueRange indices, Value mask) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  if (element.isInteger(16)) {
+    Value bits = arith::BitcastOp::create(*this, words(), roundToBF16(value));
+    Value high = arith::ShRUIOp::create(*this, bits, splatWord(16));
+    value = arith::TruncIOp::create(*this, lanes(element), high);
+  }
+  if (mask)
+    vector::MaskedStoreOp::create(*this, memref, indices, mask, value);
+  else
+    vector::StoreOp::create(*this, value, memref, indices);
+}
+
+Value LaneBuilder::roundToBF16(Value value) {
+  // Adding 0x7fff plus the lowest kept bit carries into it exactly when rounding up is right.
+  Value bits = arith::BitcastOp::create(*this, words(), value);
+  Value kept = arith::AndIOp::create(
+      *this, arith::ShRUIOp::create(*this, bits, splatWord(16)), splatWord(1));
+  Value biased = arith::AddIOp::create(
+      *this, bits, arith::AddIOp::create(*this, kept, splatWord(0x7fff)));
+  Value rounded = arith::BitcastOp::create(
+      *this, floats(),
+      Value(arith::AndIOp::create(*this, biased, splatWord(static_cast<int32_t>(0xffff0000u)))));
+  // The sum would turn some NaNs into numbers.
+  Value isNaN = arith::CmpFOp::create(*this, arith::CmpFPredicate::UNO, value, value);
+  Value quietNaN = arith::BitcastOp::create(*this, floats(), splatWord(0x7fc00000));
+  return arith::SelectOp::create(*this, isNaN, quietNaN, rounded);
+}
+
+Value LaneBuilder::lowBF16(Value wordLanes) {
+  return arith::BitcastOp::create(
+      *this, floats(), Value(arith::ShLIOp::create(*this, wordLanes, splatWord(16))));
+}
+Value LaneBuilder::highBF16(Value wordLanes) {
+  return arith::BitcastOp::create(
+      *this, floats(),
+      Value(arith::AndIOp::create(*this, wordLanes,
+                                  splatWord(static_cast<int32_t>(0xffff0000u)))));
+}
+
+Value LaneBuilder::reduce(Value value, function_ref<Value(Value, Value)> combine) {
+  for (int64_t half = numLanes / 2; half > 0; half /= 2) {
+    Value low = vector::ExtractStridedSliceOp::create(*this, value, ArrayRef<int64_t>{0},
+                                                      ArrayRef<int64_t>{half}, ArrayRef<int64_t>{1});
+    Value high = vector::ExtractStridedSliceOp::create(
+        *this, value, ArrayRef<int64_t>{half}, ArrayRef<int64_t>{half}, ArrayRef<int64_t>{1});
+    value = combine(low, high);
+  }
+  return vector::ExtractOp::create(*this, value, ArrayRef<int64_t>{0});
+}
+
+Value LaneBuilder::reduceSum(Value value) {
+  return reduce(value, [&](Value a, Value b) { return arith::AddFOp::create(*this, a, b); });
+}
+Value LaneBuilder::reduceMax(Value value) {
+  return reduce(value, [&](Value a, Value b) { return arith::MaxNumFOp::create(*this, a, b); });
+}
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+ValueRange LaneBuilder::loop(Value begin, Value end, int64_t step, ValueRange inits,
+                             CarryBody body) {
+  auto forOp = scf::ForOp::create(
+      *this, begin, end, index(step), inits,
+      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+        scf::YieldOp::create(*this, body(iv, carried));
+      });
+  return forOp.getResults();
+}
+
+void LaneBuilder::loop(Value begin, Value end, int64_t step, Body body) {
+  loop(begin, end, step, {}, [&](Value iv, ValueRange) -> SmallVector<Value> {
+    body(iv);
+    return {};
+  });
+}
+
+SmallVector<Value> LaneBuilder::forLanes(
+    int64_t columns, ValueRange inits,
+    function_ref<SmallVector<Value>(Value, Value, ValueRange)> body) {
+  int64_t whole = columns / numLanes * numLanes;
+  SmallVector<Value> carried(inits);
+  if (whole > 0)
+    carried = llvm::to_vector(loop(index(0), index(whole), numLanes, carried,
+                                   [&](Value column, ValueRange values) {
+                                     return body(column, {}, values);
+                                   }));
+  if (whole < columns)
+    carried = body(index(whole), maskFirst(columns - whole), carried);
+  return carried;
+}
+
+void LaneBuilder::forLanes(int64_t columns, function_ref<void(Value, Value)> body) {
+  forLanes(columns, {}, [&](Value column, Value mask, ValueRange) -> SmallVector<Value> {
+    body(column, mask);
+    return {};
+  });
+}

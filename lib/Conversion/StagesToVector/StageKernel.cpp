@@ -1,0 +1,130 @@
+//===- StageKernel.cpp - One stage as a function over tiles ---------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "StageKernel.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace treadle;
+
+Type treadle::getKernelType(Type type) {
+  Builder builder(type.getContext());
+  auto memory = [&](Type element) -> Type {
+    return element.isBF16() ? builder.getI16Type() : element;
+  };
+  return llvm::TypeSwitch<Type, Type>(type)
+      .Case([&](RankedTensorType tensor) {
+        return MemRefType::get(tensor.getShape(), tensor.getElementType());
+      })
+      .Case([&](StateType state) {
+        return MemRefType::get(state.getShape(), memory(state.getElementType()));
+      })
+      .Case([&](WeightType weight) {
+        if (weight.getPacking() == Packing::plain)
+          return MemRefType::get(weight.getShape(), memory(weight.getElementType()));
+        // k elements side by side make one 32-bit word.
+        SmallVector<int64_t> shape = getStorageShape(weight);
+        shape.pop_back();
+        Type word = weight.getElementType().isF32() ? Type(builder.getF32Type())
+                                                    : Type(builder.getI32Type());
+        return MemRefType::get(shape, word);
+      })
+      .Default(type);
+}
+
+StageKernel::StageKernel(StageOp stage, func::FuncOp function,
+                         const ConvertStagesToVectorPassOptions &options)
+    : stage(stage), options(options),
+      b(stage.getLoc(), OpBuilder::atBlockBegin(&function.getBody().front())) {
+  Block &block = function.getBody().front();
+  unsigned numInputs = stage.getInputs().size();
+  operands.map(stage.getBody()->getArguments(), block.getArguments().take_front(numInputs));
+  if (stage.getNumResults() != 0)
+    resultMemory = block.getArgument(numInputs);
+  func::ReturnOp::create(b);
+  b.setInsertionPointToStart(&block);
+  openTileLoop(block.getArgument(block.getNumArguments() - 2),
+               block.getArgument(block.getNumArguments() - 1));
+}
+
+void StageKernel::openTileLoop(Value first, Value end) {
+  auto loop = scf::ForOp::create(b, first, end, b.index(1));
+  b.setInsertionPointToStart(loop.getBody());
+  // Dimension 0 runs fastest: the rows of a matrix pass by while a block of weights is in cache.
+  Value rest = loop.getInductionVar();
+  for (unsigned dim = 0, e = stage.getIterations().size(); dim < e; ++dim) {
+    int64_t tiles = stage.getNumTiles(dim);
+    Value position = rest;
+    if (tiles == 1) {
+      position = b.index(0);
+    } else if (dim + 1 != e) {
+      position = arith::RemSIOp::create(b, rest, b.index(tiles));
+      rest = arith::DivSIOp::create(b, rest, b.index(tiles));
+    }
+    Value begin = b.mul(position, b.index(tileSize(dim)));
+    begins.push_back(begin);
+    Value whole = b.add(begin, b.index(tileSize(dim)));
+    bool isEven = extent(dim) % tileSize(dim) == 0;
+    ends.push_back(isEven ? whole : b.minimum(whole, b.index(extent(dim))));
+  }
+}
+
+Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {
+  // At the top of the function: an alloca inside the tile loop would grow the stack by each tile.
+  OpBuilder::InsertionGuard guard(b);
+  Operation *parent = b.getInsertionBlock()->getParentOp();
+  auto function = isa<func::FuncOp>(parent) ? cast<func::FuncOp>(parent)
+                                            : parent->getParentOfType<func::FuncOp>();
+  b.setInsertionPointToStart(&function.getBody().front());
+  return memref::AllocaOp::create(b, MemRefType::get(shape, element),
+                                  b.getI64IntegerAttr(slotAlignment));
+}
+
+Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask,
+                            DenseMap<Value, Value> &known) {
+  if (Value lanes = known.lookup(bodyValue))
+    return lanes;
+  Value lanes;
+  if (isa<BlockArgument>(bodyValue)) {
+    lanes = operand(bodyValue);
+    if (isa<RankedTensorType>(bodyValue.getType()))
+      lanes = b.load(lanes, {row, column}, mask);
+  } else {
+    Operation *op = bodyValue.getDefiningOp();
+    SmallVector<Value> arguments;
+    for (Value argument : op->getOperands())
+      arguments.push_back(evaluate(argument, row, column, mask, known));
+    lanes = emitLanes(b, op, arguments);
+  }
+  known[bodyValue] = lanes;
+  return lanes;
+}
+
+void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask) {
+  DenseMap<Value, Value> known;
+  if (StageCoreOpInterface core = stage.getCore())
+    known[core->getResult(0)] = lanes;
+  Value yielded = stage.getBody()->getTerminator()->getOperand(0);
+  b.store(evaluate(yielded, row, column, mask, known), resultMemory, {row, column}, mask);
+}
+
+LogicalResult treadle::emitTile(StageKernel &kernel) {
+  StageCoreOpInterface core = kernel.getStage().getCore();
+  if (!core)
+    return emitElementwise(kernel), success();
+  return llvm::TypeSwitch<Operation *, LogicalResult>(core)
+      .Case([&](AppendOp op) { return emitAppend(kernel, op), success(); })
+      .Case([&](AttentionOp op) { return emitAttention(kernel, op), success(); })
+      .Case([&](EmbeddingOp op) { return emitEmbedding(kernel, op), success(); })
+      .Case([&](LinearOp op) { return emitLinear(kernel, op), success(); })
+      .Case([&](RMSNormOp op) { return emitRMSNorm(kernel, op), success(); })
+      .Case([&](RopeOp op) { return emitRope(kernel, op), success(); })
+      .Case([&](RotaryTableOp op) { return emitRotaryTable(kernel, op), success(); })
+      .Default([](Operation *op) { return op->emitOpError("has no vector kernel"); });
+}

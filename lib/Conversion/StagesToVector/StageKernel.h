@@ -1,0 +1,91 @@
+//===- StageKernel.h - One stage as a function over tiles ------*- C++ -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_LIB_CONVERSION_STAGESTOVECTOR_STAGEKERNEL_H
+#define TREADLE_LIB_CONVERSION_STAGESTOVECTOR_STAGEKERNEL_H
+
+#include "LaneBuilder.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "treadle/Conversion/StagesToVector/StagesToVector.h"
+
+namespace treadle {
+
+/// The memory form of a stage operand: dense for tensors, plain weights and states (bf16 as i16),
+/// [N/16][K/k][16] words for panels. Scalars stay as they are.
+mlir::Type getKernelType(mlir::Type type);
+
+/// The body of a kernel under construction: a tile of one stage.
+///
+/// A core emitter computes the tile's part of the core op's result, 16 lanes at a time, and hands
+/// each piece to `storeResult`, which runs the epilogue on the lanes and stores them.
+class StageKernel {
+public:
+  StageKernel(StageOp stage, mlir::func::FuncOp function,
+              const ConvertStagesToVectorPassOptions &options);
+
+  LaneBuilder &builder() { return b; }
+  StageOp getStage() { return stage; }
+  const ConvertStagesToVectorPassOptions &getOptions() const { return options; }
+
+  /// The memory (or scalar) behind an operand of an op in the stage's body.
+  mlir::Value operand(mlir::Value bodyValue) const { return operands.lookup(bodyValue); }
+
+  /// The memory of the stage's result.
+  mlir::Value result() const { return resultMemory; }
+
+  /// The tile's interval of an iteration dimension.
+  mlir::Value begin(unsigned dim) const { return begins[dim]; }
+  mlir::Value end(unsigned dim) const { return ends[dim]; }
+  int64_t tileSize(unsigned dim) { return stage.getTile()->getSizes()[dim]; }
+  int64_t extent(unsigned dim) { return stage.getExtent(dim); }
+
+  /// Scratch memory of the kernel, on the stack of the thread that runs it.
+  mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);
+
+  /// Runs the epilogue on `lanes` of the core's result at (row, column) and stores them.
+  void storeResult(mlir::Value lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {});
+
+  /// The lanes at (row, column) of a value of the body: an input, or an elementwise op's result.
+  /// `known` holds what is computed already and receives what is computed on the way.
+  mlir::Value evaluate(mlir::Value bodyValue, mlir::Value row, mlir::Value column, mlir::Value mask,
+                       llvm::DenseMap<mlir::Value, mlir::Value> &known);
+
+private:
+  /// for tile in [first, end): leaves the builder inside, with begins and ends set.
+  void openTileLoop(mlir::Value first, mlir::Value end);
+
+  StageOp stage;
+  const ConvertStagesToVectorPassOptions &options;
+  LaneBuilder b;
+  mlir::IRMapping operands;
+  mlir::Value resultMemory;
+  llvm::SmallVector<mlir::Value> begins, ends;
+};
+
+/// Emits the tile of `kernel`, chosen by the core op of its stage. Fails with a diagnostic where
+/// an op has no emitter.
+mlir::LogicalResult emitTile(StageKernel &kernel);
+
+// One emitter per core op; each in a file of its own.
+void emitAppend(StageKernel &kernel, AppendOp op);
+void emitAttention(StageKernel &kernel, AttentionOp op);
+void emitElementwise(StageKernel &kernel);
+void emitEmbedding(StageKernel &kernel, EmbeddingOp op);
+void emitLinear(StageKernel &kernel, LinearOp op);
+void emitRMSNorm(StageKernel &kernel, RMSNormOp op);
+void emitRope(StageKernel &kernel, RopeOp op);
+void emitRotaryTable(StageKernel &kernel, RotaryTableOp op);
+
+/// The lanes of one elementwise op, from the lanes (or scalars) of its operands.
+mlir::Value emitLanes(LaneBuilder &b, mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
+
+} // namespace treadle
+
+#endif // TREADLE_LIB_CONVERSION_STAGESTOVECTOR_STAGEKERNEL_H

@@ -1,0 +1,298 @@
+//===- StagesToVector.cpp - Stages => kernels and entry points ------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+//
+// 1. Entry points get the runtime's nine arguments; every stage operand becomes a
+//    view of the arena, the weights or the states.
+// 2. Each stage becomes a call to its kernel. Equal stages find the kernel that was
+//    made for the first of them.
+//
+//===----------------------------------------------------------------------===//
+
+#include "StageKernel.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+
+namespace treadle {
+#define GEN_PASS_DEF_CONVERTSTAGESTOVECTORPASS
+#include "treadle/Conversion/StagesToVector/Passes.h.inc"
+} // namespace treadle
+
+using namespace mlir;
+using namespace treadle;
+
+namespace {
+/// Kernels made so far, found again by the structure of the stage.
+class KernelTable {
+public:
+  KernelTable(ModuleOp module, const ConvertStagesToVectorPassOptions &options)
+      : module(module), options(options) {}
+
+  /// The kernel of `stage`; null after a diagnostic.
+  func::FuncOp lookupOrCreate(StageOp stage);
+
+private:
+  static llvm::hash_code hash(StageOp stage);
+  static bool areEqual(StageOp a, StageOp b);
+  func::FuncOp create(StageOp stage);
+
+  ModuleOp module;
+  const ConvertStagesToVectorPassOptions &options;
+  struct Entry {
+    StageOp stage;
+    func::FuncOp kernel;
+  };
+  DenseMap<size_t, SmallVector<Entry>> kernels;
+  llvm::StringMap<int64_t> names;
+};
+
+/// One entry point on its way from tensors to memory.
+class EntryLowering {
+public:
+  EntryLowering(func::FuncOp function, KernelTable &kernels, const Layout &weights,
+                const Layout &states)
+      : function(function), kernels(kernels), weights(weights), states(states),
+        b(function.getLoc(), function.getContext()) {}
+
+  LogicalResult run();
+
+private:
+  void replaceArguments();
+  LogicalResult lowerBlock(Block &block);
+  LogicalResult lowerStage(StageOp stage);
+  LogicalResult lowerLoop(LoopOp loop);
+
+  /// The memory (or scalar) of a value outside of stages.
+  Value memoryOf(Value value);
+  /// A view of `type` at `offset` + sum of slot indices times strides.
+  Value viewSlot(Value bytes, SlotLayout layout, ArrayRef<int64_t> slots, ValueRange indices,
+                 Type type);
+
+  func::FuncOp function;
+  KernelTable &kernels;
+  const Layout &weights, &states;
+  ImplicitLocOpBuilder b;
+  IRMapping mapping; // old scalars and arguments -> new ones
+  Value arena, stateBytes, weightBytes, output;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+llvm::hash_code KernelTable::hash(StageOp stage) {
+  llvm::hash_code code = llvm::hash_combine(stage.getIterations(), stage.getAccesses(),
+                                            stage.getResultAccesses(), stage.getTileAttr());
+  for (Type type : stage.getInputs().getTypes())
+    code = llvm::hash_combine(code, type);
+  for (Operation &op : *stage.getBody())
+    code = llvm::hash_combine(code, op.getName());
+  return code;
+}
+
+bool KernelTable::areEqual(StageOp a, StageOp b) {
+  return a.getIterations() == b.getIterations() && a.getAccesses() == b.getAccesses() &&
+         a.getResultAccesses() == b.getResultAccesses() && a.getTileAttr() == b.getTileAttr() &&
+         a.getInputs().getTypes() == b.getInputs().getTypes() &&
+         a.getResultTypes() == b.getResultTypes() &&
+         OperationEquivalence::isRegionEquivalentTo(&a.getBodyRegion(), &b.getBodyRegion(),
+                                                    OperationEquivalence::IgnoreLocations);
+}
+
+func::FuncOp KernelTable::lookupOrCreate(StageOp stage) {
+  SmallVector<Entry> &bucket = kernels[hash(stage)];
+  for (Entry &entry : bucket)
+    if (areEqual(entry.stage, stage))
+      return entry.kernel;
+  func::FuncOp kernel = create(stage);
+  if (kernel)
+    bucket.push_back({stage, kernel});
+  return kernel;
+}
+
+func::FuncOp KernelTable::create(StageOp stage) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  SmallVector<Type> types;
+  for (Type type : stage.getInputs().getTypes())
+    types.push_back(getKernelType(type));
+  for (Type type : stage.getResultTypes())
+    types.push_back(getKernelType(type));
+  types.append(2, builder.getIndexType());
+
+  StageCoreOpInterface core = stage.getCore();
+  StringRef noun = core ? core->getName().stripDialect() : "elementwise";
+  std::string name = (noun + "_" + Twine(names[noun]++)).str();
+  auto kernel = func::FuncOp::create(builder, stage.getLoc(), name,
+                                     builder.getFunctionType(types, {}));
+  kernel.setPrivate();
+  kernel->setAttr("treadle.kernel", builder.getUnitAttr());
+  kernel.addEntryBlock();
+  StageKernel body(stage, kernel, options);
+  return succeeded(emitTile(body)) ? kernel : func::FuncOp();
+}
+
+//===----------------------------------------------------------------------===//
+// Entry points
+//===----------------------------------------------------------------------===//
+
+LogicalResult EntryLowering::run() {
+  replaceArguments();
+  b.setInsertionPointToStart(&function.getBody().front());
+  if (failed(lowerBlock(function.getBody().back())))
+    return failure();
+  func::ReturnOp::create(b);
+  return success();
+}
+
+/// (ids, mask, position, valid, loops) -> hidden  or  hidden -> logits   =>   the nine arguments.
+/// The old body stays behind the new block until it is lowered.
+void EntryLowering::replaceArguments() {
+  Block &old = function.getBody().front();
+  auto kind = function->getAttrOfType<EntryAttr>("treadle.entry").getKind();
+  int64_t arenaBytes = cast<IntegerAttr>(function->getAttr("treadle.arena_bytes")).getInt();
+  auto bytes = [&](int64_t count) { return MemRefType::get({count}, b.getI8Type()); };
+  Type input = getKernelType(old.getArgument(0).getType());
+  Type mask = kind == EntryKind::forward ? getKernelType(old.getArgument(1).getType()) : bytes(1);
+  Type result = getKernelType(function.getResultTypes()[0]);
+  SmallVector<Type> types = {bytes(arenaBytes),    bytes(states.bytes), bytes(weights.bytes),
+                             input,                mask,                result,
+                             b.getIndexType(),     b.getIndexType(),    b.getIndexType()};
+  Block *block = b.createBlock(&function.getBody(), function.getBody().begin());
+  for (Type type : types)
+    block->addArgument(type, function.getLoc());
+  arena = block->getArgument(0);
+  stateBytes = block->getArgument(1);
+  weightBytes = block->getArgument(2);
+  output = block->getArgument(5);
+  const unsigned forwardArguments[] = {3, 4, 6, 7, 8}; // ids, mask, position, valid, loops
+  for (auto [argument, place] : llvm::zip(old.getArguments(), forwardArguments))
+    mapping.map(argument, block->getArgument(place));
+  function.setFunctionType(b.getFunctionType(types, {}));
+}
+
+LogicalResult EntryLowering::lowerBlock(Block &block) {
+  for (Operation &op : block.without_terminator()) {
+    b.setLoc(op.getLoc());
+    if (auto stage = dyn_cast<StageOp>(op)) {
+      if (failed(lowerStage(stage)))
+        return failure();
+    } else if (auto loop = dyn_cast<LoopOp>(op)) {
+      if (failed(lowerLoop(loop)))
+        return failure();
+    } else if (!isa<GetWeightOp, GetStateOp>(op)) { // references are resolved where they are used
+      b.clone(op, mapping);
+    }
+  }
+  return success();
+}
+
+LogicalResult EntryLowering::lowerLoop(LoopOp loop) {
+  Value trips = loop.getTrips() ? mapping.lookup(loop.getTrips())
+                                : Value(arith::ConstantIndexOp::create(b, loop.getMax()));
+  auto forOp = scf::ForOp::create(b, arith::ConstantIndexOp::create(b, 0), trips,
+                                  arith::ConstantIndexOp::create(b, 1));
+  mapping.map(loop.getIndex(), forOp.getInductionVar());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(forOp.getBody());
+  return lowerBlock(*loop.getBody());
+}
+
+LogicalResult EntryLowering::lowerStage(StageOp stage) {
+  if (!stage.getTileAttr())
+    return stage.emitOpError("expects tile sizes; run the target's tile assignment first");
+  func::FuncOp kernel = kernels.lookupOrCreate(stage);
+  if (!kernel)
+    return failure();
+  SmallVector<Value> arguments;
+  for (Value input : stage.getInputs())
+    arguments.push_back(memoryOf(input));
+  for (Value result : stage.getResults())
+    arguments.push_back(memoryOf(result));
+  arguments.push_back(arith::ConstantIndexOp::create(b, 0));
+  arguments.push_back(arith::ConstantIndexOp::create(b, stage.getNumTiles()));
+  func::CallOp::create(b, kernel, arguments);
+  return success();
+}
+
+Value EntryLowering::viewSlot(Value bytes, SlotLayout layout, ArrayRef<int64_t> slots,
+                              ValueRange indices, Type type) {
+  Value slot = arith::ConstantIndexOp::create(b, 0);
+  for (auto [size, index] : llvm::zip(slots, indices)) {
+    Value row = arith::MulIOp::create(b, slot, Value(arith::ConstantIndexOp::create(b, size)));
+    slot = arith::AddIOp::create(b, row, mapping.lookupOrDefault(index));
+  }
+  Value distance =
+      arith::MulIOp::create(b, slot, Value(arith::ConstantIndexOp::create(b, layout.stride)));
+  Value offset = arith::AddIOp::create(
+      b, distance, Value(arith::ConstantIndexOp::create(b, layout.offset)));
+  return memref::ViewOp::create(b, cast<MemRefType>(type), bytes, offset, ValueRange{});
+}
+
+Value EntryLowering::memoryOf(Value value) {
+  if (Value known = mapping.lookupOrNull(value))
+    return known;
+  auto module = function->getParentOfType<ModuleOp>();
+  Type type = getKernelType(value.getType());
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    // What a loop carries lies where its init lies.
+    auto loop = cast<LoopOp>(argument.getOwner()->getParentOp());
+    return memoryOf(loop.getInits()[argument.getArgNumber() - 1]);
+  }
+  if (auto loop = value.getDefiningOp<LoopOp>())
+    return memoryOf(loop.getInits()[cast<OpResult>(value).getResultNumber()]);
+  if (auto get = value.getDefiningOp<GetWeightOp>()) {
+    auto weight = module.lookupSymbol<WeightOp>(get.getSymbol());
+    return viewSlot(weightBytes, weights.symbols.lookup(weight.getSymNameAttr()),
+                    weight.getSlots(), get.getSlot(), type);
+  }
+  if (auto get = value.getDefiningOp<GetStateOp>()) {
+    auto state = module.lookupSymbol<StateOp>(get.getSymbol());
+    return viewSlot(stateBytes, states.symbols.lookup(state.getSymNameAttr()), state.getSlots(),
+                    get.getSlot(), type);
+  }
+  auto stage = value.getDefiningOp<StageOp>();
+  int64_t offset = (*stage.getOffsets())[cast<OpResult>(value).getResultNumber()];
+  if (offset == StageOp::outputPlace)
+    return output;
+  return viewSlot(arena, {offset, 0}, {}, {}, type);
+}
+
+//===----------------------------------------------------------------------===//
+// Pass
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct ConvertStagesToVector
+    : public treadle::impl::ConvertStagesToVectorPassBase<ConvertStagesToVector> {
+  using ConvertStagesToVectorPassBase::ConvertStagesToVectorPassBase;
+
+  void runOnOperation() override {
+    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
+                                             bf16Dot};
+    ModuleOp module = getOperation();
+    KernelTable kernels(module, options);
+    Layout weights = layoutWeights(module), states = layoutStates(module);
+    // Stages stay until the end: the table compares with the first of each kind.
+    SmallVector<func::FuncOp> entries;
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function->hasAttr("treadle.entry"))
+        entries.push_back(function);
+    for (func::FuncOp entry : entries)
+      if (failed(EntryLowering(entry, kernels, weights, states).run()))
+        return signalPassFailure();
+    for (func::FuncOp entry : entries) {
+      Block &old = entry.getBody().back();
+      old.dropAllReferences();
+      old.dropAllUses();
+      old.erase();
+    }
+  }
+};
+} // namespace

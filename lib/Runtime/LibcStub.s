@@ -1,0 +1,20 @@
+# The libc.so.6 that emitted libraries are linked against: names without code, so
+# that neither a sysroot nor libc-dev is needed. A library that refers to
+# anything else fails to link (-z defs), which is the point.
+
+.macro define names:vararg
+  .irp name, \names
+    .globl \name
+    .type \name, %function
+  \name:
+  .endr
+.endm
+
+.text
+# What the runtime uses (Libc.h).
+define calloc, close, free, getrandom, lseek, malloc, mmap, munmap, open, pread
+define strlen, __errno_location
+# What LLVM makes of loops and of the runtime's calls.
+define bcmp, memcmp, memcpy, memmove, memset
+
+.section .note.GNU-stack, "", %progbits

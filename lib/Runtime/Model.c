@@ -1,0 +1,172 @@
+//===- Model.c - Opening and describing a model ---------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Libc.h"
+#include "Runtime.h"
+
+static bool equals(const char *a, const char *b) {
+  size_t size = strlen(a) + 1;
+  return strlen(b) + 1 == size && !memcmp(a, b, size);
+}
+
+//===----------------------------------------------------------------------===//
+// Open and close
+//===----------------------------------------------------------------------===//
+
+static treadle_status checkParams(const treadle_open_params *params,
+                                  char *message, size_t messageSize) {
+  if (params->device && !equals(params->device, "cpu")) {
+    treadle_format(message, messageSize,
+                   "this library holds no code for device '%s', only for 'cpu'",
+                   params->device);
+    return TREADLE_STATUS_UNSUPPORTED;
+  }
+  if (params->cuda_driver) {
+    treadle_format(message, messageSize,
+                   "expects no cuda_driver with device 'cpu', got '%s'",
+                   params->cuda_driver);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  return TREADLE_STATUS_OK;
+}
+
+/// Sessions are numbered from a random start, so that a checkpoint of one process
+/// does not pass for one of another.
+static uint64_t firstSessionId(const treadle_model *model) {
+  uint64_t id;
+  if (getrandom(&id, sizeof(id), GRND_NONBLOCK) != (int64_t)sizeof(id))
+    id = (uint64_t)(uintptr_t)model;
+  return id;
+}
+
+treadle_status treadle_model_open(const treadle_open_params *callers,
+                                  treadle_model **result, char *message,
+                                  size_t messageSize) {
+  treadle_format(message, messageSize, "");
+  if (!result) {
+    treadle_format(message, messageSize, "expects a place for the model");
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  *result = NULL;
+  treadle_open_params params = {sizeof(params), NULL, NULL, NULL};
+  if (callers && !treadle_read_struct(&params, sizeof(params), callers)) {
+    treadle_format(message, messageSize,
+                   "expects treadle_open_params of a version that this library "
+                   "knows");
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  treadle_status status = checkParams(&params, message, messageSize);
+  if (status != TREADLE_STATUS_OK)
+    return status;
+
+  const treadle_program_header *header = treadle_header();
+  if (header->magic != TREADLE_PROGRAM_MAGIC ||
+      header->format != TREADLE_PROGRAM_FORMAT ||
+      header->header_size != sizeof(*header)) {
+    treadle_format(message, messageSize,
+                   "the library's program and runtime are of different "
+                   "versions of the compiler");
+    return TREADLE_STATUS_UNSUPPORTED;
+  }
+
+  treadle_model *model = calloc(1, sizeof(*model));
+  if (!model) {
+    treadle_format(message, messageSize, "out of memory");
+    return TREADLE_STATUS_OUT_OF_MEMORY;
+  }
+  model->next_session_id = firstSessionId(model);
+  status = treadle_weights_open(model, params.weights, message, messageSize);
+  if (status != TREADLE_STATUS_OK) {
+    free(model);
+    return status;
+  }
+  *result = model;
+  return TREADLE_STATUS_OK;
+}
+
+void treadle_model_close(treadle_model *model) {
+  if (!model)
+    return;
+  treadle_weights_close(model);
+  free(model);
+}
+
+//===----------------------------------------------------------------------===//
+// Descriptions
+//===----------------------------------------------------------------------===//
+
+static treadle_status answer(bool written) {
+  return written ? TREADLE_STATUS_OK : TREADLE_STATUS_INVALID_ARGUMENT;
+}
+
+treadle_status treadle_model_get_info(const treadle_model *model,
+                                      treadle_model_info *result) {
+  (void)model;
+  if (!result)
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  const treadle_program_header *header = treadle_header();
+  treadle_model_info info = {
+      .name = treadle_span_data(header->name),
+      .json = treadle_span_data(header->info_json),
+      .config_digest = header->config_digest,
+      .library_id = header->library_id,
+      .vocab_size = header->vocab_size,
+      .hidden_size = header->hidden_size,
+      .context = header->context,
+      .config_context = header->config_context,
+      .max_loops = header->max_loops,
+      .config_loops = header->config_loops,
+      .eos_ids = treadle_span_data(header->eos_ids),
+      .eos_count = header->eos_ids.count,
+      .entry_count = header->entries.count,
+      .state_count = header->states.count,
+      .state_bytes = header->state_bytes,
+      .weights_mode = (treadle_weights_mode)header->weights.mode,
+      .weights_bytes = header->weights.file_size - header->weights.header_size,
+  };
+  return answer(treadle_write_struct(result, &info, sizeof(info)));
+}
+
+treadle_status treadle_model_get_entry_info(const treadle_model *model,
+                                            size_t index,
+                                            treadle_entry_info *result) {
+  (void)model;
+  if (!result || index >= treadle_header()->entries.count)
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  const treadle_program_entry *entry = &treadle_entries()[index];
+  treadle_entry_info info = {
+      .kind = (treadle_entry_kind)entry->kind,
+      .rows = entry->rows,
+      .arena_bytes = entry->arena_bytes,
+  };
+  return answer(treadle_write_struct(result, &info, sizeof(info)));
+}
+
+treadle_status treadle_model_get_state_info(const treadle_model *model,
+                                            size_t index,
+                                            treadle_state_info *result) {
+  (void)model;
+  if (!result || index >= treadle_header()->states.count)
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  const treadle_program_state *state = &treadle_states()[index];
+  uint64_t rowBytes = treadle_row_elements(state) *
+                      treadle_element_bytes(state->element) *
+                      treadle_slot_count(state);
+  treadle_state_info info = {
+      .name = treadle_span_data(state->name),
+      .kind = (treadle_state_kind)state->kind,
+      .element = (treadle_element)state->element,
+      .rows = state->rows,
+      .row_bytes = rowBytes,
+      .bytes = rowBytes * state->rows,
+      .pass_row_bytes = state->pass_dim < 0
+                            ? 0
+                            : rowBytes / state->slot_dims[state->pass_dim],
+  };
+  return answer(treadle_write_struct(result, &info, sizeof(info)));
+}

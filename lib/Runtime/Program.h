@@ -1,0 +1,266 @@
+//===- Program.h - What the compiler tells the runtime ------------*- C -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The contract between the compiler and the runtime that it links into every
+// library. The compiler emits three symbols; the runtime defines everything
+// else:
+//
+//   treadle_program          the image: a treadle_program_header, followed by
+//                            the arrays and strings that it points to. 64-byte
+//                            aligned.
+//   treadle_entry_functions  one function per element of header.entries.
+//   treadle_weights_begin    the whole safetensors container of packed weights,
+//                            header included, 64-byte aligned. Always defined:
+//                            at least 64 bytes of anything unless weights.mode
+//                            is TREADLE_PROGRAM_WEIGHTS_EMBED.
+//
+// The image holds no pointer, so it needs no relocation and can be one constant:
+// places are byte offsets from its first byte. Numbers are little-endian. Unused
+// bytes are zero, so that compiling twice gives the same bytes.
+//
+// Both sides are built together and the image lies in the same library as the
+// runtime that reads it. So this is no stable format: change it freely and bump
+// TREADLE_PROGRAM_FORMAT. What outlives a build is model.h.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_RUNTIME_PROGRAM_H
+#define TREADLE_RUNTIME_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// "TREADLE\0", read as a little-endian number.
+#define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
+
+/// Changes with any change to this file.
+#define TREADLE_PROGRAM_FORMAT UINT32_C(1)
+
+/// `count` elements that start `offset` bytes into the image. Elements are
+/// aligned to their size; structs to 8. A string's count is its length in
+/// bytes, and a NUL follows it. An empty span may have any offset.
+typedef struct treadle_program_span {
+  uint64_t offset;
+  uint64_t count;
+} treadle_program_span;
+
+//===----------------------------------------------------------------------===//
+// Entry points
+//===----------------------------------------------------------------------===//
+
+/// An entry point processes `rows` rows (R) of one sequence.
+///
+/// `arena` has at least the entry's arena_bytes of scratch, 64-byte aligned,
+/// whose content means nothing before and after the call.
+///
+/// `states` is the session's state memory, header.state_bytes long, 64-byte
+/// aligned.
+///
+/// `weights` is the first byte of the container's data (after its header),
+/// 64-byte aligned, or treadle_weights_begin if the mode is NONE. Read only.
+///
+/// `input`, `mask` and `output` are as the kinds say. R whole rows can be read
+/// and written, aligned to 4 bytes only. They overlap nothing.
+///
+/// `position` is how many tokens precede row 0.
+///
+/// `valid`: rows 0 ... valid - 1 are real, 1 <= valid <= R, and position +
+/// valid <= header.context. The rest is padding: it must change no state and no
+/// bit of a real row. Its output rows may hold anything, position + R may
+/// exceed the context (clamp what is indexed with it), and its inputs are id 0,
+/// mask 0, and hidden rows of any bits, NaN included.
+///
+/// `passes` is how often a loop runs, 1 <= passes <= header.max_loops, the same
+/// for every call on one session.
+///
+/// Row i must come out the same, bit for bit, however a sequence is cut into
+/// calls. Entry points share nothing but `states`, and run on one thread.
+typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
+                                 const void *input, const uint8_t *mask,
+                                 void *output, int64_t position, int64_t valid,
+                                 int64_t passes);
+
+/// One of these is needed with rows = 1 for each kind; more make longer inputs
+/// cheaper.
+enum treadle_program_entry_kind {
+  /// input: int32 ids[R], each in [0, vocab_size).
+  /// mask: uint8 mask[R], 1 = attended. A masked row takes a position, and its
+  ///   keys are seen by no row, its own included. A row that sees no key has
+  ///   attention result 0.
+  /// output: float hidden[R][hidden_size], the input of the head.
+  TREADLE_PROGRAM_ENTRY_FORWARD = 0,
+  /// input: float hidden[R][hidden_size]. mask: NULL. output: float
+  /// logits[R][vocab_size]. Touches no state; `position` is 0.
+  TREADLE_PROGRAM_ENTRY_HEAD = 1
+};
+
+typedef struct treadle_program_entry {
+  uint32_t kind;        ///< treadle_program_entry_kind
+  uint32_t rows;        ///< R, at least 1
+  uint64_t arena_bytes; ///< may be 0
+} treadle_program_entry;
+
+//===----------------------------------------------------------------------===//
+// States
+//===----------------------------------------------------------------------===//
+
+enum treadle_program_state_kind {
+  /// One row per token: row p belongs to position p. Rows at and after the
+  /// session's position may hold anything, signalling NaNs included.
+  TREADLE_PROGRAM_STATE_APPEND = 0,
+  /// One row, overwritten by each token. Zero at the start of a sequence.
+  TREADLE_PROGRAM_STATE_FIXED = 1,
+  /// The last `rows` rows: position p lives in row p mod rows. Zero at the
+  /// start of a sequence.
+  TREADLE_PROGRAM_STATE_RING = 2
+};
+
+enum treadle_program_element {
+  TREADLE_PROGRAM_ELEMENT_F32 = 0,
+  TREADLE_PROGRAM_ELEMENT_BF16 = 1,
+  TREADLE_PROGRAM_ELEMENT_I32 =
+      2, ///< no entry point may use one as an unchecked address
+  TREADLE_PROGRAM_ELEMENT_U8 = 3
+};
+
+#define TREADLE_PROGRAM_MAX_SLOT_RANK 3
+#define TREADLE_PROGRAM_MAX_ROW_RANK 4
+
+/// One declared state. It has slot_dims[0] * ... * slot_dims[slot_rank - 1]
+/// slots (one if slot_rank is 0), numbered row-major, for instance (layer,
+/// pass). Element e of row r of slot s, of b bytes, lies at
+///
+///   states + offset + s * slot_stride + r * row_stride + e * b
+///
+/// No two states overlap. slot_stride >= rows * row_stride, row_stride >= the
+/// bytes of a row; what lies between is padding, which entry points may write.
+typedef struct treadle_program_state {
+  treadle_program_span name; ///< unique within the program
+  uint32_t kind;             ///< treadle_program_state_kind
+  uint32_t element;          ///< treadle_program_element
+  uint32_t slot_rank;
+  uint32_t row_rank; ///< 0: a row is one element
+  uint64_t slot_dims[TREADLE_PROGRAM_MAX_SLOT_RANK];
+  uint64_t row_dims[TREADLE_PROGRAM_MAX_ROW_RANK];
+  /// Which slot dimension counts the passes of the loop, or -1. That dimension
+  /// is max_loops long, and a session uses its first `passes` indices only.
+  int32_t pass_dim;
+  uint32_t reserved;
+  uint64_t
+      rows; ///< append: header.context; ring: how many rows it keeps; fixed: 1
+  uint64_t offset;
+  uint64_t slot_stride;
+  uint64_t row_stride;
+} treadle_program_state;
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+enum treadle_program_weights_mode {
+  TREADLE_PROGRAM_WEIGHTS_NONE = 0,  ///< the program reads no weights
+  TREADLE_PROGRAM_WEIGHTS_EMBED = 1, ///< at treadle_weights_begin
+  TREADLE_PROGRAM_WEIGHTS_EXTERNAL = 2
+};
+
+/// The container is a safetensors file: 8 bytes of header length, a JSON
+/// header, the data. The JSON's __metadata__ holds 64 lower-case hexadecimal
+/// digits, the SHA-256 of the data, and is padded with spaces so that the data
+/// starts at a multiple of 64.
+typedef struct treadle_program_weights {
+  uint32_t mode; ///< treadle_program_weights_mode; all else is 0 if it is NONE
+  uint32_t reserved;
+  uint64_t file_size;   ///< bytes of the whole container
+  uint64_t header_size; ///< 8 + JSON: the offset of the data, a multiple of 64
+  uint64_t digest_offset; ///< of the 64 digits, from the container's first byte
+  /// SHA-256 of the first header_size bytes, with '0' in place of the 64
+  /// digits. It binds the weights' layout to the library whatever their values.
+  uint8_t header_digest[32];
+  /// SHA-256 of the data that the library was compiled for; all zero: any.
+  uint8_t content_digest[32];
+} treadle_program_weights;
+
+//===----------------------------------------------------------------------===//
+// Golden vectors
+//===----------------------------------------------------------------------===//
+
+/// What the reference says: after `ids` from an empty session with `loops`
+/// passes, max |logits - expected| <= tolerance * max |expected|.
+typedef struct treadle_program_golden {
+  treadle_program_span ids;    ///< int32[n]
+  treadle_program_span mask;   ///< uint8[n], or empty: all attended
+  treadle_program_span logits; ///< float[n][vocab_size], count = n * vocab_size
+  uint32_t loops;              ///< 1 ... max_loops
+  float tolerance;
+} treadle_program_golden;
+
+//===----------------------------------------------------------------------===//
+// The image
+//===----------------------------------------------------------------------===//
+
+typedef struct treadle_program_header {
+  uint64_t magic;       ///< TREADLE_PROGRAM_MAGIC
+  uint32_t format;      ///< TREADLE_PROGRAM_FORMAT
+  uint32_t header_size; ///< sizeof(treadle_program_header)
+
+  treadle_program_span name; ///< string: the model's name
+  treadle_program_span
+      info_json; ///< string: a JSON object for people and tools; see
+                 ///< treadle_model_info.json in model.h
+  treadle_program_span eos_ids; ///< int32
+  treadle_program_span entries; ///< treadle_program_entry
+  treadle_program_span states;  ///< treadle_program_state
+  treadle_program_span golden;  ///< treadle_program_golden
+
+  /// SHA-256 of the config in canonical form.
+  uint8_t config_digest[32];
+  /// Identifies what a saved session means: two libraries that have the same id
+  /// read each other's saved sessions. A digest of the config, dtype, state
+  /// table and device code is right; weights need not enter, a saved session
+  /// names them apart.
+  uint8_t library_id[32];
+
+  uint32_t vocab_size;  ///< the width of a row of logits; every id is below it
+  uint32_t hidden_size; ///< the width of a row between forward and head
+  uint64_t context;     ///< positions compiled for
+  uint64_t config_context; ///< positions that the config promises
+  uint32_t max_loops;      ///< passes compiled for, at least 1
+  /// Passes that the config asks for, at least 1. A session that wants more than
+  /// max_loops is refused.
+  uint32_t config_loops;
+
+  uint64_t state_bytes; ///< of the state memory; every state lies within it
+
+  /// Two append states that every program has, without slots, of one element a
+  /// row. The runtime writes them before it calls a forward entry: for the rows
+  /// that are valid, the same values as in `input` and `mask`. Entry points read
+  /// them at rows below position + valid (earlier tokens' masks, n-gram
+  /// contexts) and may write the same values again, but no others.
+  uint32_t ids_state;  ///< index of the state of i32
+  uint32_t mask_state; ///< index of the state of u8
+
+  treadle_program_weights weights;
+} treadle_program_header;
+
+// What the emitter must define, hidden: it is nobody else's. (Arrays of unknown
+// bound, so that no optimiser takes a declaration's size for the object's.)
+#define TREADLE_HIDDEN __attribute__((visibility("hidden")))
+TREADLE_HIDDEN extern const uint8_t treadle_program[];
+TREADLE_HIDDEN extern const treadle_entry_fn treadle_entry_functions[];
+TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
+#undef TREADLE_HIDDEN
+
+#ifdef __cplusplus
+} // extern "C"
+#endif
+
+#endif // TREADLE_RUNTIME_PROGRAM_H

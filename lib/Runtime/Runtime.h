@@ -1,0 +1,287 @@
+//===- Runtime.h - The runtime's own types ------------------------*- C -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Handles and helpers that the runtime's files share. Which file holds what:
+//
+//   Api.c         the table, and names of status codes
+//   Model.c       open and close, descriptions
+//   Weights.c     finding and checking the container of weights
+//   Session.c     create, destroy, reset, fork, the layout of a session's memory
+//   Forward.c     cutting tokens into entry calls; recompute
+//   States.c      walking the state table
+//   StateValues.c states as float32
+//   Checkpoint.c  truncate, checkpoint, rollback
+//   Serialize.c   save and load
+//   Sample.c      choosing a token
+//   SelfTest.c    golden vectors and invariance
+//   Message.c     error sentences, versioned structs
+//   Sha256.c
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_RUNTIME_RUNTIME_H
+#define TREADLE_RUNTIME_RUNTIME_H
+
+#include "Program.h"
+#include "treadle-c/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+static inline const treadle_program_header *treadle_header(void) {
+  return (const treadle_program_header *)(const void *)treadle_program;
+}
+
+static inline const void *treadle_span_data(treadle_program_span span) {
+  return treadle_program + span.offset;
+}
+
+static inline const treadle_program_entry *treadle_entries(void) {
+  return treadle_span_data(treadle_header()->entries);
+}
+
+static inline const treadle_program_state *treadle_states(void) {
+  return treadle_span_data(treadle_header()->states);
+}
+
+//===----------------------------------------------------------------------===//
+// Handles
+//===----------------------------------------------------------------------===//
+
+struct treadle_model {
+  const uint8_t *container;   ///< weights with header; NULL if there are none
+  const void *weights;        ///< what entry points get
+  uint64_t mapped_size;       ///< bytes to unmap at close, or 0
+  uint8_t weights_digest[32]; ///< what the container says its data hash to
+  /// Advanced atomically by each session: the only field that changes.
+  uint64_t next_session_id;
+};
+
+/// "While `epoch` was current, rows from `position` on were overwritten."
+/// See Checkpoint.c.
+typedef struct treadle_overwrite {
+  uint64_t epoch;
+  int64_t position;
+} treadle_overwrite;
+
+typedef struct treadle_candidate {
+  uint32_t key; ///< orders like the logit, descending
+  uint32_t id;
+} treadle_candidate;
+
+struct treadle_session {
+  const treadle_model *model;
+  uint64_t id;       ///< no two sessions have the same
+  int64_t position;  ///< tokens held
+  int64_t forgotten; ///< tokens that left the context
+  int64_t context;   ///< tokens held at most
+  int32_t loops;     ///< passes of the loop
+  int32_t on_full;   ///< treadle_on_full
+  uint32_t flags;    ///< TREADLE_SESSION_...
+  uint64_t epoch;    ///< number of checkpoints taken
+  size_t overwrite_count;
+
+  /// One reserved region; the pointers below lie in it. R is the most rows of an
+  /// entry point of a kind.
+  uint8_t *region;
+  size_t region_size;
+  uint8_t *states;               ///< [state_bytes]
+  uint8_t *arena;                ///< [the largest arena_bytes]
+  float *hidden;                 ///< [R forward + R head][hidden_size]
+  float *logits;                 ///< [R head][vocab_size], for padded calls
+  int32_t *ids;                  ///< [R forward]: a call's input
+  uint8_t *mask;                 ///< [R forward]
+  int32_t *window_ids;           ///< [context], for recompute
+  uint8_t *window_mask;          ///< [context]
+  treadle_overwrite *overwrites; ///< [context + 1]
+  treadle_candidate *candidates; ///< [2][vocab_size], for sampling
+  uint64_t *counters;            ///< [entries]
+
+  char message[256];
+};
+
+//===----------------------------------------------------------------------===//
+// Message.c
+//===----------------------------------------------------------------------===//
+
+/// Writes a sentence, cut to `size` bytes with its NUL; nothing if `size` is 0.
+/// Knows %s (const char *), %d (int64_t), %u (uint64_t) and %f (double, three
+/// significant digits); integers must be passed as 64 bits.
+void treadle_format(char *text, size_t size, const char *format, ...);
+
+/// Leaves a sentence on the session and returns `status`.
+treadle_status treadle_fail(treadle_session *session, treadle_status status,
+                            const char *format, ...);
+
+/// Reads a caller's struct of its own `struct_size` into `*own`, of `size`
+/// bytes: what it lacks becomes zero. Fails if it is smaller than the first
+/// version of the struct, or says something in fields that are unknown here.
+bool treadle_read_struct(void *own, size_t size, const void *callers);
+
+/// Writes `*own` into a caller's struct of its own `struct_size`. Fails if that
+/// is smaller than the first version of the struct.
+bool treadle_write_struct(void *callers, const void *own, size_t size);
+
+//===----------------------------------------------------------------------===//
+// Sha256.c
+//===----------------------------------------------------------------------===//
+
+typedef struct treadle_sha256 {
+  uint32_t state[8];
+  uint64_t size;
+  uint8_t block[64];
+} treadle_sha256;
+
+void treadle_sha256_init(treadle_sha256 *hash);
+void treadle_sha256_update(treadle_sha256 *hash, const void *data, size_t size);
+void treadle_sha256_final(treadle_sha256 *hash, uint8_t digest[32]);
+
+//===----------------------------------------------------------------------===//
+// Weights.c
+//===----------------------------------------------------------------------===//
+
+/// Finds the weights that the program asks for and checks that they are its own.
+/// `path` is NULL if none was given.
+treadle_status treadle_weights_open(treadle_model *model, const char *path,
+                                    char *message, size_t message_size);
+void treadle_weights_close(treadle_model *model);
+
+//===----------------------------------------------------------------------===//
+// States.c
+//===----------------------------------------------------------------------===//
+
+uint64_t treadle_element_bytes(uint32_t element);
+
+/// Elements of one row in one slot.
+uint64_t treadle_row_elements(const treadle_program_state *state);
+
+uint64_t treadle_slot_count(const treadle_program_state *state);
+
+/// Whether a session of `loops` passes uses the slot.
+bool treadle_slot_is_live(const treadle_program_state *state, uint64_t slot,
+                          int32_t loops);
+
+/// Rows that mean something in a session of `position` tokens.
+uint64_t treadle_live_rows(const treadle_program_state *state,
+                           int64_t position);
+
+/// Where a row starts in the state memory.
+uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
+                            uint64_t row);
+
+/// Which states a walk visits.
+enum treadle_state_filter { TREADLE_ALL_STATES, TREADLE_STATES_WITHOUT_ROWS };
+
+/// Calls `visit` for each piece of state memory that is in use by a session of
+/// `loops` passes and `position` tokens, in an order that is always the same:
+/// either all of it, or only that of fixed and ring states.
+typedef void (*treadle_piece_visitor)(void *context, uint64_t offset,
+                                      uint64_t bytes);
+void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
+                          int64_t position, treadle_piece_visitor visit,
+                          void *context);
+
+/// How many bytes treadle_visit_states visits.
+uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
+                            int64_t position);
+
+/// Copies what treadle_visit_states visits to consecutive bytes, and back.
+void treadle_gather_states(const treadle_session *session,
+                           enum treadle_state_filter filter, uint8_t *to);
+void treadle_scatter_states(treadle_session *session,
+                            enum treadle_state_filter filter, int64_t position,
+                            const uint8_t *from);
+
+/// The built-in states.
+int32_t *treadle_id_at(const treadle_session *session, int64_t position);
+uint8_t *treadle_mask_at(const treadle_session *session, int64_t position);
+
+//===----------------------------------------------------------------------===//
+// Checkpoint.c
+//===----------------------------------------------------------------------===//
+
+/// Every write of append rows goes through here first: those from `position` on
+/// are about to change.
+void treadle_note_overwrite(treadle_session *session, int64_t position);
+
+//===----------------------------------------------------------------------===//
+// Session.c
+//===----------------------------------------------------------------------===//
+
+/// Makes fixed and ring states those of an empty sequence.
+void treadle_clear_states(treadle_session *session);
+
+/// Fills memory with a pattern that is a signalling NaN as f32 and as bf16.
+void treadle_poison(void *memory, size_t size);
+
+//===----------------------------------------------------------------------===//
+// The functions of the table, as model.h describes them
+//===----------------------------------------------------------------------===//
+
+treadle_status treadle_model_open(const treadle_open_params *params,
+                                  treadle_model **model, char *message,
+                                  size_t message_size);
+void treadle_model_close(treadle_model *model);
+treadle_status treadle_model_get_info(const treadle_model *model,
+                                      treadle_model_info *info);
+treadle_status treadle_model_get_entry_info(const treadle_model *model,
+                                            size_t index,
+                                            treadle_entry_info *info);
+treadle_status treadle_model_get_state_info(const treadle_model *model,
+                                            size_t index,
+                                            treadle_state_info *info);
+treadle_status treadle_model_verify(const treadle_model *model, char *message,
+                                    size_t message_size);
+treadle_status treadle_model_selftest(const treadle_model *model,
+                                      treadle_selftest_report *report,
+                                      char *message, size_t message_size);
+treadle_status treadle_session_create(const treadle_model *model,
+                                      const treadle_session_params *params,
+                                      treadle_session **session, char *message,
+                                      size_t message_size);
+void treadle_session_destroy(treadle_session *session);
+treadle_status treadle_session_reset(treadle_session *session);
+treadle_status treadle_session_forward(treadle_session *session,
+                                       const int32_t *ids, const uint8_t *mask,
+                                       size_t count, treadle_logits mode,
+                                       float *logits, size_t logits_capacity);
+treadle_status treadle_session_truncate(treadle_session *session,
+                                        int64_t position);
+treadle_status treadle_session_checkpoint_size(const treadle_session *session,
+                                               size_t *size);
+treadle_status treadle_session_checkpoint(treadle_session *session, void *mark,
+                                          size_t capacity);
+treadle_status treadle_session_rollback(treadle_session *session,
+                                        const void *mark, size_t size);
+treadle_status treadle_session_fork(treadle_session *session,
+                                    treadle_session **copy);
+treadle_status treadle_session_save_size(const treadle_session *session,
+                                         size_t *size);
+treadle_status treadle_session_save(treadle_session *session, void *blob,
+                                    size_t capacity);
+treadle_status treadle_session_load(treadle_session *session, const void *blob,
+                                    size_t size);
+treadle_status treadle_session_state_shape(const treadle_session *session,
+                                           size_t index,
+                                           treadle_state_shape *shape);
+treadle_status treadle_session_state_get(treadle_session *session, size_t index,
+                                         float *values, size_t capacity);
+treadle_status treadle_session_state_set(treadle_session *session,
+                                         const treadle_state_value *values,
+                                         size_t count);
+treadle_status treadle_session_sample(treadle_session *session,
+                                      const float *logits, size_t vocab_size,
+                                      const treadle_sample_params *params,
+                                      int32_t *id);
+
+#endif // TREADLE_RUNTIME_RUNTIME_H

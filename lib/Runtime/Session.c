@@ -1,0 +1,263 @@
+//===- Session.c - A session's memory and its life ------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Libc.h"
+#include "Runtime.h"
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+enum { cacheLine = 64, page = 4096 };
+
+typedef struct {
+  uint32_t forwardRows;
+  uint32_t headRows;
+  uint64_t arenaBytes;
+} Extent;
+
+/// The most that any entry point needs.
+static Extent findExtent(void) {
+  Extent extent = {0, 0, 0};
+  const treadle_program_entry *entry = treadle_entries();
+  const treadle_program_entry *end = entry + treadle_header()->entries.count;
+  for (; entry != end; ++entry) {
+    uint32_t *rows = entry->kind == TREADLE_PROGRAM_ENTRY_HEAD
+                         ? &extent.headRows
+                         : &extent.forwardRows;
+    if (entry->rows > *rows)
+      *rows = entry->rows;
+    if (entry->arena_bytes > extent.arenaBytes)
+      extent.arenaBytes = entry->arena_bytes;
+  }
+  return extent;
+}
+
+/// Takes `bytes` from the region, of which `region` is NULL while it is measured.
+static void *take(uint8_t *region, size_t *used, size_t bytes,
+                  size_t alignment) {
+  size_t start = (*used + alignment - 1) / alignment * alignment;
+  *used = start + bytes;
+  return region ? region + start : NULL;
+}
+
+/// Places everything in the session's region and returns how long that is. States
+/// and arena have pages of their own, since only they are large.
+static size_t layOut(treadle_session *session, uint8_t *region) {
+  const treadle_program_header *header = treadle_header();
+  const Extent extent = findExtent();
+  const size_t context = (size_t)session->context;
+  const size_t vocab = header->vocab_size;
+  const size_t hiddenRows = (size_t)extent.forwardRows + extent.headRows;
+  size_t used = 0;
+  session->states = take(region, &used, header->state_bytes, page);
+  session->arena = take(region, &used, extent.arenaBytes, page);
+  session->hidden = take(
+      region, &used, hiddenRows * header->hidden_size * sizeof(float), page);
+  session->logits =
+      take(region, &used, extent.headRows * vocab * sizeof(float), cacheLine);
+  session->candidates =
+      take(region, &used, 2 * vocab * sizeof(treadle_candidate), cacheLine);
+  session->overwrites =
+      take(region, &used, (context + 1) * sizeof(treadle_overwrite), cacheLine);
+  session->window_ids =
+      take(region, &used, context * sizeof(int32_t), cacheLine);
+  session->window_mask = take(region, &used, context, cacheLine);
+  session->ids =
+      take(region, &used, extent.forwardRows * sizeof(int32_t), cacheLine);
+  session->mask = take(region, &used, extent.forwardRows, cacheLine);
+  session->counters =
+      take(region, &used, header->entries.count * sizeof(uint64_t), cacheLine);
+  return used;
+}
+
+//===----------------------------------------------------------------------===//
+// Content of a fresh session
+//===----------------------------------------------------------------------===//
+
+void treadle_poison(void *memory, size_t size) {
+  uint32_t *words = memory;
+  for (size_t i = 0; i < size / sizeof(*words); ++i)
+    words[i] = UINT32_C(0x7fa07fa0);
+}
+
+static void clearPiece(void *states, uint64_t offset, uint64_t bytes) {
+  memset((uint8_t *)states + offset, 0, bytes);
+}
+
+void treadle_clear_states(treadle_session *session) {
+  treadle_visit_states(TREADLE_STATES_WITHOUT_ROWS, session->loops, 0,
+                       clearPiece, session->states);
+}
+
+/// The kernel hands out zeros: what states other than append want to begin with.
+static void poisonSession(treadle_session *session) {
+  const treadle_program_header *header = treadle_header();
+  const Extent extent = findExtent();
+  treadle_poison(session->states, header->state_bytes);
+  treadle_poison(session->hidden,
+                 ((size_t)extent.forwardRows + extent.headRows) *
+                     header->hidden_size * sizeof(float));
+  treadle_clear_states(session);
+}
+
+//===----------------------------------------------------------------------===//
+// Create and destroy
+//===----------------------------------------------------------------------===//
+
+static treadle_status checkParams(treadle_session_params *params, char *message,
+                                  size_t messageSize) {
+  const treadle_program_header *header = treadle_header();
+  if (params->loops == TREADLE_LOOPS_CONFIG)
+    params->loops = (int32_t)header->config_loops;
+  else if (params->loops == 0)
+    params->loops = 1;
+  if (params->loops < 1 || (uint32_t)params->loops > header->max_loops) {
+    treadle_format(
+        message, messageSize,
+        "expects 1 to %u loops, got %d; compile with --max-loops for "
+        "more",
+        (uint64_t)header->max_loops, (int64_t)params->loops);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  if (params->context == 0)
+    params->context = (int64_t)header->context;
+  if (params->context < 1 || (uint64_t)params->context > header->context) {
+    treadle_format(message, messageSize,
+                   "expects a context of 1 to %u positions, got %d; compile "
+                   "with --max-context for more",
+                   header->context, params->context);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  if (params->on_full != TREADLE_ON_FULL_STOP &&
+      params->on_full != TREADLE_ON_FULL_RECOMPUTE) {
+    treadle_format(message, messageSize,
+                   "expects on_full 0 (stop) or 1 (recompute), got %d",
+                   (int64_t)params->on_full);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  if ((params->flags & ~TREADLE_SESSION_POISON) || params->reserved) {
+    treadle_format(message, messageSize, "got flags that are not known: %u",
+                   (uint64_t)params->flags);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  return TREADLE_STATUS_OK;
+}
+
+/// `params` are checked.
+static treadle_session *createSession(const treadle_model *model,
+                                      const treadle_session_params *params) {
+  treadle_session *session = calloc(1, sizeof(*session));
+  if (!session)
+    return NULL;
+  // The one field of a model that changes; hence the cast.
+  uint64_t *nextId = &((treadle_model *)(uintptr_t)model)->next_session_id;
+  session->id = __atomic_fetch_add(nextId, 1, __ATOMIC_RELAXED);
+  session->model = model;
+  session->loops = params->loops;
+  session->on_full = params->on_full;
+  session->context = params->context;
+  session->flags = params->flags;
+  session->region_size = layOut(session, NULL);
+  session->region = mmap(NULL, session->region_size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (session->region == MAP_FAILED) {
+    free(session);
+    return NULL;
+  }
+  layOut(session, session->region);
+  if (session->flags & TREADLE_SESSION_POISON)
+    poisonSession(session);
+  return session;
+}
+
+treadle_status treadle_session_create(const treadle_model *model,
+                                      const treadle_session_params *callers,
+                                      treadle_session **result, char *message,
+                                      size_t messageSize) {
+  treadle_format(message, messageSize, "");
+  if (result)
+    *result = NULL;
+  if (!model || !result) {
+    treadle_format(message, messageSize,
+                   "expects a model and a place for the session");
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  treadle_session_params params = {sizeof(params), 0, 0, 0, 0, 0};
+  if (callers && !treadle_read_struct(&params, sizeof(params), callers)) {
+    treadle_format(message, messageSize,
+                   "expects treadle_session_params of a version that this "
+                   "library knows");
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  treadle_status status = checkParams(&params, message, messageSize);
+  if (status != TREADLE_STATUS_OK)
+    return status;
+  *result = createSession(model, &params);
+  if (!*result) {
+    treadle_format(message, messageSize, "cannot reserve a session's memory");
+    return TREADLE_STATUS_OUT_OF_MEMORY;
+  }
+  return TREADLE_STATUS_OK;
+}
+
+void treadle_session_destroy(treadle_session *session) {
+  if (!session)
+    return;
+  munmap(session->region, session->region_size);
+  free(session);
+}
+
+//===----------------------------------------------------------------------===//
+// Reset and fork
+//===----------------------------------------------------------------------===//
+
+treadle_status treadle_session_reset(treadle_session *session) {
+  if (!session)
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  treadle_clear_states(session);
+  memset(session->counters, 0,
+         treadle_header()->entries.count * sizeof(*session->counters));
+  session->position = 0;
+  session->forgotten = 0;
+  return TREADLE_STATUS_OK;
+}
+
+typedef struct {
+  uint8_t *to;
+  const uint8_t *from;
+} StatePair;
+
+static void copyPiece(void *context, uint64_t offset, uint64_t bytes) {
+  StatePair *pair = context;
+  memcpy(pair->to + offset, pair->from + offset, bytes);
+}
+
+treadle_status treadle_session_fork(treadle_session *session,
+                                    treadle_session **copy) {
+  if (copy)
+    *copy = NULL;
+  if (!session)
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  if (!copy)
+    return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
+                        "expects a place for the copy");
+  const treadle_session_params params = {sizeof(params),   session->loops,
+                                         session->on_full, session->context,
+                                         session->flags,   0};
+  *copy = createSession(session->model, &params);
+  if (!*copy)
+    return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY,
+                        "cannot reserve a session's memory");
+  StatePair pair = {(*copy)->states, session->states};
+  treadle_visit_states(TREADLE_ALL_STATES, session->loops, session->position,
+                       copyPiece, &pair);
+  (*copy)->position = session->position;
+  (*copy)->forgotten = session->forgotten;
+  return TREADLE_STATUS_OK;
+}

@@ -1,0 +1,128 @@
+//===- States.c - Walking the state table ---------------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Libc.h"
+#include "Runtime.h"
+
+uint64_t treadle_element_bytes(uint32_t element) {
+  switch (element) {
+  case TREADLE_PROGRAM_ELEMENT_BF16:
+    return 2;
+  case TREADLE_PROGRAM_ELEMENT_U8:
+    return 1;
+  default:
+    return 4;
+  }
+}
+
+uint64_t treadle_row_elements(const treadle_program_state *state) {
+  uint64_t count = 1;
+  for (uint32_t i = 0; i < state->row_rank; ++i)
+    count *= state->row_dims[i];
+  return count;
+}
+
+uint64_t treadle_slot_count(const treadle_program_state *state) {
+  uint64_t count = 1;
+  for (uint32_t i = 0; i < state->slot_rank; ++i)
+    count *= state->slot_dims[i];
+  return count;
+}
+
+bool treadle_slot_is_live(const treadle_program_state *state, uint64_t slot,
+                          int32_t loops) {
+  if (state->pass_dim < 0)
+    return true;
+  for (uint32_t i = state->slot_rank - 1; i > (uint32_t)state->pass_dim; --i)
+    slot /= state->slot_dims[i];
+  return slot % state->slot_dims[state->pass_dim] < (uint64_t)loops;
+}
+
+uint64_t treadle_live_rows(const treadle_program_state *state,
+                           int64_t position) {
+  return state->kind == TREADLE_PROGRAM_STATE_APPEND ? (uint64_t)position
+                                                     : state->rows;
+}
+
+uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
+                            uint64_t row) {
+  return state->offset + slot * state->slot_stride + row * state->row_stride;
+}
+
+void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
+                          int64_t position, treadle_piece_visitor visit,
+                          void *context) {
+  const treadle_program_state *state = treadle_states();
+  const treadle_program_state *end = state + treadle_header()->states.count;
+  for (; state != end; ++state) {
+    if (filter == TREADLE_STATES_WITHOUT_ROWS &&
+        state->kind == TREADLE_PROGRAM_STATE_APPEND)
+      continue;
+    uint64_t bytes = treadle_live_rows(state, position) * state->row_stride;
+    uint64_t slots = treadle_slot_count(state);
+    for (uint64_t slot = 0; slot < slots; ++slot)
+      if (treadle_slot_is_live(state, slot, loops))
+        visit(context, treadle_row_offset(state, slot, 0), bytes);
+  }
+}
+
+static void addBytes(void *context, uint64_t offset, uint64_t bytes) {
+  (void)offset;
+  *(uint64_t *)context += bytes;
+}
+
+uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
+                            int64_t position) {
+  uint64_t total = 0;
+  treadle_visit_states(filter, loops, position, addBytes, &total);
+  return total;
+}
+
+typedef struct {
+  uint8_t *states;
+  uint8_t *bytes;
+} Copy;
+
+static void gatherPiece(void *context, uint64_t offset, uint64_t bytes) {
+  Copy *copy = context;
+  memcpy(copy->bytes, copy->states + offset, bytes);
+  copy->bytes += bytes;
+}
+
+void treadle_gather_states(const treadle_session *session,
+                           enum treadle_state_filter filter, uint8_t *to) {
+  Copy copy = {session->states, to};
+  treadle_visit_states(filter, session->loops, session->position, gatherPiece,
+                       &copy);
+}
+
+static void scatterPiece(void *context, uint64_t offset, uint64_t bytes) {
+  Copy *copy = context;
+  memcpy(copy->states + offset, copy->bytes, bytes);
+  copy->bytes += bytes;
+}
+
+void treadle_scatter_states(treadle_session *session,
+                            enum treadle_state_filter filter, int64_t position,
+                            const uint8_t *from) {
+  Copy copy = {session->states, (uint8_t *)(uintptr_t)from};
+  treadle_visit_states(filter, session->loops, position, scatterPiece, &copy);
+}
+
+int32_t *treadle_id_at(const treadle_session *session, int64_t position) {
+  const treadle_program_state *state =
+      &treadle_states()[treadle_header()->ids_state];
+  return (int32_t *)(void *)(session->states +
+                             treadle_row_offset(state, 0, (uint64_t)position));
+}
+
+uint8_t *treadle_mask_at(const treadle_session *session, int64_t position) {
+  const treadle_program_state *state =
+      &treadle_states()[treadle_header()->mask_state];
+  return session->states + treadle_row_offset(state, 0, (uint64_t)position);
+}

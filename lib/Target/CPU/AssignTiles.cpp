@@ -1,0 +1,60 @@
+//===- AssignTiles.cpp - Tile sizes for the CPU ---------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "treadle/Target/CPU/Passes.h"
+
+
+namespace treadle {
+#define GEN_PASS_DEF_ASSIGNTILESPASS
+#include "treadle/Target/CPU/Passes.h.inc"
+} // namespace treadle
+
+using namespace mlir;
+using namespace treadle;
+
+/// The largest divisor of `extent` up to `limit`: kernels know their rows at compile time.
+static int64_t largestDivisor(int64_t extent, int64_t limit) {
+  for (int64_t size = std::min(extent, limit); size > 1; --size)
+    if (extent % size == 0)
+      return size;
+  return 1;
+}
+
+/// Up to 32 rows share a block of 64 (one row) or 128 outputs: 128 x 512 words are 256 KB.
+static SmallVector<int64_t> tileLinear(StageOp stage) {
+  int64_t rows = largestDivisor(stage.getExtent(0), 32);
+  int64_t outputs = rows == 1 ? 64 : 128;
+  return {rows, std::min<int64_t>(outputs, llvm::alignTo(stage.getExtent(1), panelWidth))};
+}
+
+static SmallVector<int64_t> tileOf(StageOp stage) {
+  constexpr int64_t fewRows = 4;
+  StageCoreOpInterface core = stage.getCore();
+  if (core && isa<LinearOp>(core))
+    return tileLinear(stage);
+  SmallVector<int64_t> sizes;
+  for (int64_t dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
+    sizes.push_back(dim == 0 ? std::min(fewRows, stage.getExtent(0)) : stage.getExtent(dim));
+  // Scores of 512 keys per row and head: one key/value head at a time keeps them in cache.
+  if (core && isa<AttentionOp>(core))
+    sizes[1] = 1;
+  return sizes;
+}
+
+namespace {
+struct AssignTiles : public treadle::impl::AssignTilesPassBase<AssignTiles> {
+  void runOnOperation() override {
+    getOperation()->walk([&](StageOp stage) {
+      if (!stage.getTileAttr())
+        stage.setTileAttr(TileAttr::get(&getContext(), tileOf(stage)));
+    });
+  }
+};
+} // namespace

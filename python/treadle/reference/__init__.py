@@ -1,0 +1,40 @@
+"""The reference: one NumPy function per op, one class per family, written from docs/Families.
+
+Compiled libraries are judged against it, so it imports NumPy and nothing else. It runs in float64, or in float32 to
+find what rounding alone costs on a given case. `storage` says how a library stores matrices; the reference then rounds
+what the library rounds (see `rounding`).
+"""
+
+from .attention import attention
+from .cross_entropy import cross_entropy
+from .embedding import embedding
+from .gate_blend import gate_blend
+from .glu import glu
+from .linear import linear
+from .low_rank_linear import low_rank_linear
+from .miniaxion import MiniAxion
+from .rms_norm import rms_norm
+from .rope import rope, rope_turns
+from .rounding import STORAGES, Storage, round_bf16, round_to
+
+FAMILIES = {"miniaxion": MiniAxion}
+"""Family by the config's `model_type`."""
+
+__all__ = [
+    "FAMILIES",
+    "STORAGES",
+    "MiniAxion",
+    "Storage",
+    "attention",
+    "cross_entropy",
+    "embedding",
+    "gate_blend",
+    "glu",
+    "linear",
+    "low_rank_linear",
+    "rms_norm",
+    "rope",
+    "rope_turns",
+    "round_bf16",
+    "round_to",
+]

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Builds the runtime with the toy model and runs its tests.
+#
+#   run.sh FOLDER headers    the headers alone, and the runtime as it is shipped
+#   run.sh FOLDER plain      all tests
+#   run.sh FOLDER address    under the address and undefined-behaviour sanitizers
+#   run.sh FOLDER thread     under the thread sanitizer
+set -eu
+tests=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$tests/../../.." && pwd)
+folder=$1 suite=$2
+cc=${CC:-clang-22}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+warnings="-Wall -Wextra -Werror -pedantic"
+includes="-I$tests -I$root/lib/Runtime -I$root/include -I$folder"
+
+check_headers() {
+  for language in "c -std=c99" "c++ -std=c++11"; do
+    "$cc" -x $language $warnings -fsyntax-only "$root/include/treadle-c/model.h"
+  done
+  "$cc" -x c++ -std=c++17 $warnings -fsyntax-only "$root/lib/Runtime/Program.h"
+  # Freestanding, without a sysroot.
+  for triple in x86_64-linux-gnu aarch64-linux-gnu; do
+    for source in "$root"/lib/Runtime/*.c; do
+      "$cc" -std=c11 -ffreestanding -O2 --target=$triple --sysroot=/nonexistent \
+        $warnings -I"$root/include" -c "$source" -o "$folder/freestanding.o"
+    done
+  done
+}
+
+build_and_run() { # flags tests...
+  flags=$1
+  shift
+  python3 "$tests/toy_weights.py" "$folder/toy.weights" \
+    "$folder/toy-weights.inc"
+  python3 "$tests/toy_weights.py" --seed=1 "$folder/other.weights" /dev/null
+  objects=
+  for source in "$root"/lib/Runtime/*.c; do
+    object=$folder/$(basename "$source" .c).o
+    "$cc" -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $flags \
+      $warnings $includes -c "$source" -o "$object"
+    objects="$objects $object"
+  done
+  toy() { # library macros...
+    library=$folder/$1
+    shift
+    "$cc" -std=c11 -g -fPIC -shared -fvisibility=hidden -ffp-contract=off \
+      $flags $warnings -Wno-overlength-strings $includes "$@" \
+      "$tests/Toy.c" $objects -lm -o "$library"
+  }
+  program() {
+    "$cc" -std=gnu11 -g $flags $warnings $includes \
+      "$tests/$1.c" "$folder/Sha256.o" "$tests/ToySha256.c" \
+      -o "$folder/$1" -lm -ldl -lpthread
+  }
+  toy toy.so -DTOY_MODE=EMBED
+  toy toy-none.so -DTOY_MODE=NONE
+  toy toy-format.so -DTOY_BREAK=3
+  toy toy-external.so -DTOY_MODE=EXTERNAL
+  toy toy-any.so -DTOY_MODE=EXTERNAL -DTOY_ANY
+  toy toy-other.so -DTOY_MODE=EMBED -DTOY_LIBRARY=2
+  toy toy-append.so -DTOY_MODE=EMBED -DTOY_APPEND_ONLY -DTOY_LIBRARY=3
+  toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1
+  toy toy-broken-state.so -DTOY_MODE=EMBED -DTOY_BREAK=2
+  program Golden
+  "$folder/Golden" "$folder" > "$folder/golden.inc"
+  sed 's/, {\(-*\)0x/, {\10x1/' "$folder/golden.inc" > "$folder/wrong.inc"
+  toy toy-golden.so -DTOY_MODE=EMBED -DTOY_GOLDEN="\"$folder/golden.inc\""
+  toy toy-golden-wrong.so -DTOY_MODE=EMBED -DTOY_GOLDEN="\"$folder/wrong.inc\""
+  for test in "$@"; do
+    program "$test"
+    "$folder/$test" "$folder"
+    echo "passed: $test"
+  done
+}
+
+all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
+     ThreadTest"
+case $suite in
+headers) check_headers ;;
+plain) build_and_run "-O2" $all SilentForwardTest ;;
+address)
+  build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
+  ;;
+thread) build_and_run "-O1 -fsanitize=thread" ThreadTest ;;
+*)
+  echo "run.sh: expected headers, plain, address or thread, got $suite" >&2
+  exit 2
+  ;;
+esac

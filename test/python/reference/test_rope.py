@@ -1,0 +1,47 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from treadle.reference import rope, rope_turns
+from treadle.reference.rope import PAIRINGS, Pairing
+
+# 2π to 60 digits.
+TAU = Fraction("6.28318530717958647692528676655900576839433879875021164194989")
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+def test_pairs_rotate_as_complex_numbers(pairing: Pairing) -> None:
+    head_dim, theta = 10, 500.0
+    x = np.random.default_rng(1).normal(size=(7, 3, head_dim))
+    turned = rope(x, rope_turns(np.arange(7), head_dim, theta), pairing)
+    for pair in range(head_dim // 2):
+        i, j = (pair, pair + head_dim // 2) if pairing == "half" else (2 * pair, 2 * pair + 1)
+        for position in range(7):
+            rotor = np.exp(1j * position * theta ** (-2 * pair / head_dim))
+            z = (x[position, :, i] + 1j * x[position, :, j]) * rotor
+            np.testing.assert_allclose(turned[position, :, i] + 1j * turned[position, :, j], z, rtol=1e-13)
+
+
+@pytest.mark.parametrize("position", [1, 131_071, 2**40 + 1])
+def test_turns_stay_exact_far_out(position: int) -> None:
+    found = int(rope_turns(np.array([position]), 2, 10000.0)[0, 0])
+    exact = Fraction(position) / TAU % 1
+    error = abs(Fraction(found, 2**64) - exact)
+    assert min(error, 1 - error) <= position * Fraction(1, 2**55)
+
+
+def test_float32_is_as_good_far_out() -> None:
+    x = np.random.default_rng(2).normal(size=(1, 1, 8))
+    turns = rope_turns(np.array([131_071]), 8, 10000.0)
+    single = rope(x.astype(np.float32), turns)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, rope(x, turns), atol=1e-6)
+
+
+def test_products_depend_on_distance_alone() -> None:
+    q, k = np.random.default_rng(3).normal(size=(2, 1, 1, 12))
+
+    def product(i: int, j: int) -> float:
+        return float((rope(q, rope_turns(np.array([i]), 12, 1e4)) * rope(k, rope_turns(np.array([j]), 12, 1e4))).sum())
+
+    assert product(9, 4) == pytest.approx(product(105, 100), abs=1e-12)
