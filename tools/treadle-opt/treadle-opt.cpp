@@ -15,6 +15,5 @@ int main(int argc, char **argv) {
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
   mlir::registerTransformsPasses();
-  return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
 }
