@@ -18,6 +18,5 @@ int main(int argc, char **argv) {
   treadle::registerAllPasses();
   treadle::test::registerPermuteTilesPass();
   mlir::registerTransformsPasses();
-  return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
 }
