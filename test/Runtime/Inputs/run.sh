@@ -5,6 +5,7 @@
 #   run.sh FOLDER plain      all tests
 #   run.sh FOLDER address    under the address and undefined-behaviour sanitizers
 #   run.sh FOLDER thread     under the thread sanitizer
+#   run.sh FOLDER libraries  no tests: the toy libraries, for the tests in Python
 set -eu
 tests=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$tests/../../.." && pwd)
@@ -61,6 +62,8 @@ build_and_run() { # flags tests...
   toy toy-external.so -DTOY_MODE=EXTERNAL
   toy toy-any.so -DTOY_MODE=EXTERNAL -DTOY_ANY
   toy toy-other.so -DTOY_MODE=EMBED -DTOY_LIBRARY=2
+  toy toy-prefix.so -DTOY_MODE=EMBED \
+    -Wl,--defsym=one_treadle_model_query=treadle_model_query
   toy toy-append.so -DTOY_MODE=EMBED -DTOY_APPEND_ONLY -DTOY_LIBRARY=3
   toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1
   toy toy-broken-state.so -DTOY_MODE=EMBED -DTOY_BREAK=2
@@ -85,8 +88,9 @@ address)
   build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
   ;;
 thread) build_and_run "-O1 -fsanitize=thread" ThreadTest ;;
+libraries) build_and_run "-O0" ;;
 *)
-  echo "run.sh: expected headers, plain, address or thread, got $suite" >&2
+  echo "run.sh: expected headers, plain, address, thread or libraries, got $suite" >&2
   exit 2
   ;;
 esac
