@@ -9,8 +9,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -266,8 +265,8 @@ class Table(ctypes.Structure):
 class Handle:
     """What a library gave out, with the call that takes it back.
 
-    That call is made once: by `close`, or when nobody refers to the handle any more. It is not made while another
-    thread is within `use`, nor before those of handles that were made with this one as `owner`.
+    `with handle as pointer:` uses it, one thread at a time. It is given back once: by `close`, or when nobody refers
+    to the handle any more; not within another thread's `with`, nor before handles that have this one as `owner`.
     """
 
     def __init__(self, what: str, pointer: Any, give_back: Callable[[Any], Any], owner: "Handle | None" = None):
@@ -282,13 +281,15 @@ class Handle:
     def closed(self) -> bool:
         return not self._finalizer.alive
 
-    @contextmanager
-    def use(self) -> Iterator[Any]:
-        """The pointer, for one thread at a time."""
-        with self._lock:
-            if self.closed:
-                raise TreadleError(Status.INVALID_ARGUMENT, f"the {self._what} has been closed")
-            yield self._pointer
+    def __enter__(self) -> Any:
+        self._lock.acquire()
+        if self._finalizer.alive:
+            return self._pointer
+        self._lock.release()
+        raise TreadleError(Status.INVALID_ARGUMENT, f"the {self._what} has been closed")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def close(self) -> None:
         with self._lock:

@@ -5,7 +5,6 @@ import json
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, SupportsIndex, overload
@@ -126,7 +125,7 @@ class Model:
             flags=_capi.SESSION_POISON if poison else 0,
         )
         pointer, message = ctypes.c_void_p(), ctypes.create_string_buffer(_capi.MESSAGE_BYTES)
-        with self._handle.use() as model:
+        with self._handle as model:
             status = self._library.table.session_create(model, params, pointer, message, len(message))
             _check(status, message.value)
             return self._adopt(pointer)
@@ -139,14 +138,14 @@ class Model:
     def verify(self) -> None:
         """Hashes the weights (about 0.3 GB/s). Raises `TreadleError` if they are not what their header says."""
         message = ctypes.create_string_buffer(_capi.MESSAGE_BYTES)
-        with self._handle.use() as model:
+        with self._handle as model:
             status = self._library.table.model_verify(model, message, len(message))
         _check(status, message.value)
 
     def selftest(self) -> SelfTest:
         """Runs what the library can check of itself. Raises `TreadleError` if something comes out wrong."""
         report, message = _capi.SelfTestReport(), ctypes.create_string_buffer(_capi.MESSAGE_BYTES)
-        with self._handle.use() as model:
+        with self._handle as model:
             status = self._library.table.model_selftest(model, report, message, len(message))
         _check(status, message.value)
         return SelfTest(report.golden_count, report.golden_worst, report.invariance_rows, report.invariance_loops)
@@ -211,7 +210,7 @@ class Session:
         attended = None if mask is None else _token_mask(mask, len(tokens))
         shape = {"last": (1,), "all": (len(tokens),), "none": (0,)}[logits]
         out = np.empty((*shape, self.model.info["vocab_size"]), np.float32)
-        with self._use() as session:
+        with self._handle as session:
             self._check(
                 self._table.session_forward(
                     session,
@@ -287,7 +286,7 @@ class Session:
     def _sample(self, logits: NDArray[np.float32], params: _capi.SampleParams) -> int:
         """logits (vocab) -> id; advances the generator of `params`."""
         chosen = ctypes.c_int32()
-        with self._use() as session:
+        with self._handle as session:
             self._check(
                 self._table.session_sample(session, _capi.address(logits), len(logits), params, ctypes.byref(chosen))
             )
@@ -322,25 +321,25 @@ class Session:
         """How often each entry point, (kind, rows), was called since the session was created or reset."""
         entries = self.model.info["entry_points"]
         counts = (ctypes.c_uint64 * len(entries))()
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_counters(session, counts, len(counts)))
         return {(entry["kind"], entry["rows"]): count for entry, count in zip(entries, counts)}
 
     def reset(self) -> None:
         """Back to an empty sequence, and `entry_calls` to 0."""
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_reset(session))
 
     def truncate(self, position: int) -> None:
         """Forgets all tokens from `position` on. A model that keeps states other than one row for each token can only
         go back to 0 so, and otherwise needs a checkpoint."""
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_truncate(session, _int64("position", position)))
 
     def checkpoint(self) -> bytes:
         """A mark to come back to, for this session alone. It holds no row of a token, so it is small; `rollback`
         needs the rows before it as they were."""
-        with self._use() as session:
+        with self._handle as session:
             size = ctypes.c_size_t()
             self._check(self._table.checkpoint_size(session, size))
             mark = np.empty(size.value, np.uint8)
@@ -350,19 +349,19 @@ class Session:
     def rollback(self, mark: bytes | bytearray | memoryview) -> None:
         """Back to where `mark` was taken, from any later or earlier position whose rows before it still stand."""
         content = _bytes("mark", mark)
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_rollback(session, _capi.address(content), content.size))
 
     def fork(self) -> "Session":
         """A new session in the same state, which goes its own way from here."""
         pointer = ctypes.c_void_p()
-        with self.model._handle.use(), self._use() as session:
+        with self.model._handle, self._handle as session:
             self._check(self._table.session_fork(session, pointer))
             return self.model._adopt(pointer)
 
     def save(self) -> bytes:
         """The session as bytes that can be stored."""
-        with self._use() as session:
+        with self._handle as session:
             size = ctypes.c_size_t()
             self._check(self._table.save_size(session, size))
             blob = np.empty(size.value, np.uint8)
@@ -372,7 +371,7 @@ class Session:
     def load(self, blob: bytes | bytearray | memoryview) -> None:
         """Replaces the content by what `save` wrote, of a session of the same library, weights and loops."""
         content = _bytes("blob", blob)
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_load(session, _capi.address(content), content.size))
 
     #
@@ -383,7 +382,7 @@ class Session:
         """The content of every declared state by name: its slots (layers, passes of the loop), then its rows (append:
         `position` of them; ring: oldest first; fixed: no such dimension), then a row."""
         result = {}
-        with self._use() as session:
+        with self._handle as session:
             for index, state in enumerate(self.model.info["states"]):
                 shape = _capi.StateShape()
                 self._check(self._table.state_shape(session, index, shape))
@@ -415,7 +414,7 @@ class Session:
             value.struct_size, value.index = ctypes.sizeof(value), names.index(name)
             value.values, value.rank = _capi.address(array), array.ndim
             value.dims[: array.ndim] = array.shape
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.state_set(session, values, len(values)))
 
     #
@@ -439,19 +438,14 @@ class Session:
     def __repr__(self) -> str:
         return f"<treadle.Session {'closed' if self.closed else f'at position {self.position}'}>"
 
-    @contextmanager
-    def _use(self) -> Iterator[int]:
-        with self._handle.use() as session:
-            yield session
-
     def _check(self, status: int) -> None:
-        """Within `_use`: the message is the session's last."""
+        """While the handle is held: the message is the session's last."""
         if status:
             raise TreadleError(status, _capi.text(self._table.session_message(self._handle._pointer)))
 
     def _info(self) -> _capi.SessionInfo:
         info = _capi.SessionInfo()
-        with self._use() as session:
+        with self._handle as session:
             self._check(self._table.session_info(session, info))
         return info
 
