@@ -40,7 +40,7 @@ def compile_library(request: pytest.FixtureRequest) -> Callable[..., None]:
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with toy.so and its variants, hand-written models that have every kind of state (test/Runtime)."""
     folder = tmp_path_factory.mktemp("toys")
-    subprocess.run([ROOT / "test/Runtime/Inputs/run.sh", folder, "libraries"], check=True)
+    subprocess.run([ROOT / "test/Runtime/Inputs/run.sh", folder, "toys"], check=True)
     return folder
 
 

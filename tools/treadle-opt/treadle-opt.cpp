@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "TestPasses.h"
+
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 #include "treadle/InitAll.h"
@@ -14,6 +16,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
+  treadle::test::registerPermuteTilesPass();
   mlir::registerTransformsPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
