@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "TestPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 #include "treadle/InitAll.h"
@@ -15,5 +16,6 @@ int main(int argc, char **argv) {
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
   mlir::registerTransformsPasses();
+  treadle::test::registerTestPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
 }

@@ -1,0 +1,21 @@
+//===- TestPasses.h - Passes that only tests use ----------------*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_TEST_LIB_TESTPASSES_H
+#define TREADLE_TEST_LIB_TESTPASSES_H
+
+namespace treadle::test {
+
+/// Registers every pass of this folder. Their names begin with `test-`.
+void registerTestPasses();
+
+void registerTestLayoutPass();
+
+} // namespace treadle::test
+
+#endif // TREADLE_TEST_LIB_TESTPASSES_H
