@@ -32,4 +32,5 @@ void treadle::registerAllPasses() {
   registerTreadleToStagesPasses();
   registerStagesToVectorPasses();
   registerTreadleCPUPasses();
+  registerKernelsToLLVMPipeline();
 }

@@ -8,7 +8,7 @@ config.name = "Treadle"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test", ".c", ".cpp"]
 # Sources of test-only passes, inputs of tests, and what other runners run.
-config.excludes = ["Inputs", "lib", "perf", "python", "unit"]
+config.excludes = ["Inputs", "lib", "perf", "python"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.treadle_binary_dir, "test")
 

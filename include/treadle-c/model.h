@@ -155,9 +155,10 @@ enum {
 /* For treadle_session_params.loops: as often as the config says. */
 #define TREADLE_LOOPS_CONFIG (-1)
 
-/* For treadle_session_params.flags: fill scratch memory and the rows of append
- * states with signalling NaNs wherever nothing has been written, so that a test
- * sees code that reads them. Touches all of the session's memory. */
+/* For treadle_session_params.flags, for tests: fill scratch memory and the rows
+ * of append states with signalling NaNs wherever nothing has been written, and
+ * end each piece of memory at an inaccessible page, so that code which reads or
+ * writes where it must not is found. Touches all of the session's memory. */
 #define TREADLE_SESSION_POISON UINT32_C(1)
 
 #define TREADLE_MAX_STATE_RANK 8
@@ -507,8 +508,14 @@ typedef struct treadle_model_api {
 typedef const treadle_model_api *(*treadle_model_query_fn)(
     uint32_t max_version);
 
+#ifdef __cplusplus
+#define TREADLE_DECLARE_MODEL(NAME)                                            \
+  extern "C" const treadle_model_api *NAME##_treadle_model_query(              \
+      uint32_t max_version)
+#else
 #define TREADLE_DECLARE_MODEL(NAME)                                            \
   const treadle_model_api *NAME##_treadle_model_query(uint32_t max_version)
+#endif
 
 const treadle_model_api *treadle_model_query(uint32_t max_version);
 

@@ -37,6 +37,7 @@ void free(void *memory);
 #define MAP_FAILED ((void *)-1)
 void *mmap(void *address, size_t size, int protection, int flags, int file,
            int64_t offset);
+int mprotect(void *address, size_t size, int protection);
 int munmap(void *address, size_t size);
 
 #define O_RDONLY 0

@@ -12,8 +12,8 @@
 
 .text
 # What the runtime uses (Libc.h).
-define calloc, close, free, getrandom, lseek, malloc, mmap, munmap, open, pread
-define strlen, __errno_location
+define calloc, close, free, getrandom, lseek, malloc, mmap, mprotect, munmap
+define open, pread, strlen, __errno_location
 # What LLVM makes of loops and of the runtime's calls.
 define bcmp, memcmp, memcpy, memmove, memset
 

@@ -190,7 +190,7 @@ static treadle_status compareSessions(SelfTest *test, const Sequence *sequence,
     if (memcmp(sequence->whole + i * vocab, sequence->pieces + i * vocab,
                vocab * sizeof(float))) {
       treadle_format(test->message, test->message_size,
-                     "%u loops: the logits of token %u differ when tokens are "
+                     "loops %u: the logits of token %u differ when tokens are "
                      "run %s",
                      loops, i, how);
       return TREADLE_STATUS_FAILED;
@@ -199,7 +199,7 @@ static treadle_status compareSessions(SelfTest *test, const Sequence *sequence,
   if (!state)
     return TREADLE_STATUS_OK;
   treadle_format(test->message, test->message_size,
-                 "%u loops: state '%s' differs when tokens are run %s", loops,
+                 "loops %u: state '%s' differs when tokens are run %s", loops,
                  state, how);
   return TREADLE_STATUS_FAILED;
 }

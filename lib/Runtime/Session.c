@@ -13,7 +13,8 @@
 // Layout
 //===----------------------------------------------------------------------===//
 
-enum { cacheLine = 64, page = 4096 };
+/// The largest page of any kernel for our architectures.
+enum { cacheLine = 64, page = 65536 };
 
 typedef struct {
   uint32_t forwardRows;
@@ -38,42 +39,54 @@ static Extent findExtent(void) {
   return extent;
 }
 
-/// Takes `bytes` from the region, of which `region` is NULL while it is measured.
-static void *take(uint8_t *region, size_t *used, size_t bytes,
-                  size_t alignment) {
-  size_t start = (*used + alignment - 1) / alignment * alignment;
-  *used = start + bytes;
-  return region ? region + start : NULL;
+/// A session's memory while it is dealt out.
+typedef struct {
+  uint8_t *memory; ///< NULL while it is only measured
+  size_t used;
+  bool guarded; ///< each piece ends where an inaccessible page begins
+  bool failed;
+} Region;
+
+static size_t roundUp(size_t size, size_t unit) {
+  return (size + unit - 1) / unit * unit;
 }
 
-/// Places everything in the session's region and returns how long that is. States
-/// and arena have pages of their own, since only they are large.
-static size_t layOut(treadle_session *session, uint8_t *region) {
+/// Everything begins on a cache line.
+static void *take(Region *region, size_t bytes) {
+  size_t size = roundUp(bytes, cacheLine);
+  size_t start = region->used, end = start + size;
+  region->used = end;
+  if (region->guarded) {
+    end = roundUp(end, page);
+    region->used = end + page;
+    size_t first = start;
+    start = end - size;
+    if (region->memory && end != first)
+      region->failed |= mprotect(region->memory + first, end - first,
+                                 PROT_READ | PROT_WRITE) != 0;
+  }
+  return region->memory ? region->memory + start : NULL;
+}
+
+/// Places everything in the session's region.
+static void layOut(treadle_session *session, Region *region) {
   const treadle_program_header *header = treadle_header();
   const Extent extent = findExtent();
   const size_t context = (size_t)session->context;
   const size_t vocab = header->vocab_size;
   const size_t hiddenRows = (size_t)extent.forwardRows + extent.headRows;
-  size_t used = 0;
-  session->states = take(region, &used, header->state_bytes, page);
-  session->arena = take(region, &used, extent.arenaBytes, page);
-  session->hidden = take(
-      region, &used, hiddenRows * header->hidden_size * sizeof(float), page);
-  session->logits =
-      take(region, &used, extent.headRows * vocab * sizeof(float), cacheLine);
-  session->candidates =
-      take(region, &used, 2 * vocab * sizeof(treadle_candidate), cacheLine);
-  session->overwrites =
-      take(region, &used, (context + 1) * sizeof(treadle_overwrite), cacheLine);
-  session->window_ids =
-      take(region, &used, context * sizeof(int32_t), cacheLine);
-  session->window_mask = take(region, &used, context, cacheLine);
-  session->ids =
-      take(region, &used, extent.forwardRows * sizeof(int32_t), cacheLine);
-  session->mask = take(region, &used, extent.forwardRows, cacheLine);
-  session->counters =
-      take(region, &used, header->entries.count * sizeof(uint64_t), cacheLine);
-  return used;
+  session->states = take(region, header->state_bytes);
+  session->arena = take(region, extent.arenaBytes);
+  session->hidden =
+      take(region, hiddenRows * header->hidden_size * sizeof(float));
+  session->logits = take(region, extent.headRows * vocab * sizeof(float));
+  session->candidates = take(region, 2 * vocab * sizeof(treadle_candidate));
+  session->overwrites = take(region, (context + 1) * sizeof(treadle_overwrite));
+  session->window_ids = take(region, context * sizeof(int32_t));
+  session->window_mask = take(region, context);
+  session->ids = take(region, extent.forwardRows * sizeof(int32_t));
+  session->mask = take(region, extent.forwardRows);
+  session->counters = take(region, header->entries.count * sizeof(uint64_t));
 }
 
 //===----------------------------------------------------------------------===//
@@ -163,15 +176,24 @@ static treadle_session *createSession(const treadle_model *model,
   session->on_full = params->on_full;
   session->context = params->context;
   session->flags = params->flags;
-  session->region_size = layOut(session, NULL);
-  session->region = mmap(NULL, session->region_size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const bool guarded = session->flags & TREADLE_SESSION_POISON;
+  Region region = {NULL, 0, guarded, false};
+  layOut(session, &region);
+  session->region_size = region.used;
+  session->region =
+      mmap(NULL, session->region_size, guarded ? 0 : PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (session->region == MAP_FAILED) {
     free(session);
     return NULL;
   }
-  layOut(session, session->region);
-  if (session->flags & TREADLE_SESSION_POISON)
+  region = (Region){session->region, 0, guarded, false};
+  layOut(session, &region);
+  if (region.failed) {
+    treadle_session_destroy(session);
+    return NULL;
+  }
+  if (guarded)
     poisonSession(session);
   return session;
 }

@@ -1,4 +1,4 @@
-//===- TestPasses.h - Passes that only tests use ----------------*- C++ -*-===//
+//===- TestPasses.h - Passes that only treadle-opt knows -------*- C++ -*--===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -11,9 +11,7 @@
 
 namespace treadle::test {
 
-/// Registers every pass of this folder. Their names begin with `test-`.
-void registerTestPasses();
-
+void registerPermuteTilesPass();
 void registerTestLayoutPass();
 
 } // namespace treadle::test

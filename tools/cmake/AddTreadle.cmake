@@ -35,3 +35,13 @@ function(treadle_add_tool name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   set_property(GLOBAL APPEND PROPERTY TREADLE_PROGRAMS ${name})
 endfunction()
+
+# treadle_add_unit_tests(<name>Tests <source>...): a program of GoogleTest tests, which lit runs.
+function(treadle_add_unit_tests name)
+  add_executable(${name} ${ARGN})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test/unit")
+  add_dependencies(${name} TreadleHeaders)
+  target_link_libraries(${name} PRIVATE Treadle GTest::gtest GTest::gtest_main)
+  treadle_sanitize(${name})
+  set_property(GLOBAL APPEND PROPERTY TREADLE_PROGRAMS ${name})
+endfunction()

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "TestPasses.h"
+
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 #include "treadle/InitAll.h"
@@ -15,7 +16,8 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
+  treadle::test::registerPermuteTilesPass();
+  treadle::test::registerTestLayoutPass();
   mlir::registerTransformsPasses();
-  treadle::test::registerTestPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
 }

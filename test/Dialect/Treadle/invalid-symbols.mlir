@@ -21,6 +21,11 @@ treadle.weight @weight_c2_single : !treadle.weight<16xf32, plain> from []
 
 // -----
 
+// expected-error@+1 {{expects a matrix where the sources are transposed, got '!treadle.weight<16xf32, plain>'}}
+treadle.weight @weight_c3 : !treadle.weight<16xf32, plain> from transposed ["a"]
+
+// -----
+
 // expected-error@+1 {{expects positive slot dimensions, got -4}}
 treadle.state @state_c1 : !treadle.state<append, 8x16xf32> slots [-4]
 

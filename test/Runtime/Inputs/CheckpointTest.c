@@ -258,10 +258,18 @@ static void testFork(void) {
     api->session_destroy(t);
     free(mark);
   }
-  treadle_session *s = sessionAt(1);
+  treadle_session *s = newSession(api, model, 1, TREADLE_ON_FULL_RECOMPUTE, 8);
+  treadle_session *t;
+  REQUIRE_OK(feed(api, s, 0, 11, logits));
+  REQUIRE_OK(api->session_fork(s, &t));
+  treadle_session_info info = {.struct_size = sizeof(info)};
+  CHECK_OK(api->session_info(t, &info));
+  CHECK(info.forgotten == 3 && info.context == 8);
+  CHECK(info.on_full == TREADLE_ON_FULL_RECOMPUTE);
+  api->session_destroy(t);
   CHECK_REFUSED(s, api->session_fork(s, NULL), TREADLE_STATUS_INVALID_ARGUMENT,
                 "expects");
-  treadle_session *t = s;
+  t = s;
   CHECK(api->session_fork(NULL, &t) == TREADLE_STATUS_INVALID_ARGUMENT && !t);
   api->session_destroy(s);
 }

@@ -8,6 +8,9 @@
 
 #include "Test.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 static const treadle_model_api *api;
 static treadle_model *model;
 
@@ -170,6 +173,22 @@ static void testRefusals(void) {
   api->session_destroy(untouched);
 }
 
+/// Code that writes past the states dies in a poisoned session.
+static void testGuards(void) {
+  pid_t child = fork();
+  if (child == 0) {
+    fclose(stderr); // a sanitizer would tell of the fault
+    const treadle_model_api *overrun = loadLibrary("toy-overrun.so");
+    treadle_session *s = newSession(overrun, openModel(overrun), 1, 0, 0);
+    float logits[TOY_VOCAB];
+    feed(overrun, s, 0, 1, logits);
+    _exit(0);
+  }
+  int status;
+  waitpid(child, &status, 0);
+  CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+}
+
 //===----------------------------------------------------------------------===//
 // Recompute
 //===----------------------------------------------------------------------===//
@@ -281,6 +300,7 @@ int main(int argc, char **argv) {
   testBuckets();
   testOutputBounds();
   testRefusals();
+  testGuards();
   const int contexts[] = {1, 5, 16, 33}, steps[] = {1, 3, 18, 50};
   for (int i = 0; i < 16; ++i) {
     testRecompute(contexts[i / 4], 1 + i % 3, steps[i % 4], i % 3);

@@ -252,7 +252,7 @@ static void testSelfTest(void) {
   CHECK(runSelfTest("toy-golden-wrong.so", &report) == TREADLE_STATUS_FAILED);
   CHECK(strstr(message, "golden vector 0") && report.golden_worst > 1);
   CHECK(runSelfTest("toy-broken.so", &report) == TREADLE_STATUS_FAILED);
-  CHECK(strstr(message, "1 loops: the logits of token"));
+  CHECK(strstr(message, "loops 1: the logits of token"));
   CHECK(runSelfTest("toy-broken-state.so", &report) == TREADLE_STATUS_FAILED);
   CHECK(strstr(message, "state 'halves'"));
   const treadle_model_api *api = loadLibrary("toy.so");

@@ -80,6 +80,26 @@ static void testRecompute(void) {
   api->session_destroy(t);
 }
 
+/// A load overwrites what a checkpoint relies on, unless that is nothing.
+static void testMarks(void) {
+  treadle_session *s = sessionAt(1, 0);
+  size_t size, markSize;
+  REQUIRE_OK(api->checkpoint_size(s, &markSize));
+  char *empty = malloc(markSize), *mark = malloc(markSize);
+  REQUIRE_OK(api->session_checkpoint(s, empty, markSize));
+  float logits[TOY_VOCAB];
+  REQUIRE_OK(feed(api, s, 0, 3, logits));
+  REQUIRE_OK(api->session_checkpoint(s, mark, markSize));
+  uint8_t *blob = save(api, s, &size);
+  CHECK_OK(api->session_load(s, blob, size));
+  CHECK_REFUSED(s, api->session_rollback(s, mark, markSize),
+                TREADLE_STATUS_OVERWRITTEN, "rows from 0 on");
+  CHECK_OK(api->session_rollback(s, empty, markSize));
+  CHECK(api->session_position(s) == 0);
+  free(blob), free(mark), free(empty);
+  api->session_destroy(s);
+}
+
 /// Every refusal leaves the session as it was.
 static void refuse(treadle_session *session, treadle_session *twin,
                    const void *blob, size_t size, treadle_status status,
@@ -236,6 +256,7 @@ int main(int argc, char **argv) {
   model = openModel(api);
   testRoundTrip();
   testRecompute();
+  testMarks();
   testDamage();
   testForged();
   testForeign();

@@ -18,7 +18,8 @@
 //   TOY_MODE         where the weights are: NONE, EMBED, EXTERNAL
 //   TOY_ANY          compiled without weights: any content is taken
 //   TOY_GOLDEN       file with golden logits of 5 tokens (Golden.c)
-//   TOY_BREAK        1: forward depends on the cut; 2: a state does; 3: format
+//   TOY_BREAK        1: forward depends on the cut; 2: a state does; 3: format;
+//                    4: forward writes past the states
 //
 //===----------------------------------------------------------------------===//
 
@@ -146,6 +147,9 @@ static void forward(int64_t rows, void *arena, void *states,
   float *x = arena, *hidden = output;
   for (int64_t i = 0; i < rows; ++i) {
     if (i >= valid) {
+      // What the runtime promises of padding.
+      if (ids[i] != 0 || mask[i] != 0)
+        __builtin_trap();
       for (int d = 0; d < TOY_WIDTH; ++d)
         hidden[i * TOY_WIDTH + d] = NAN;
       continue;
@@ -154,6 +158,8 @@ static void forward(int64_t rows, void *arena, void *states,
     if (*(int32_t *)(void *)at(states, IDS_AT + 4 * (position + i)) != ids[i] ||
         *at(states, MASK_AT + 2 * (position + i)) != mask[i])
       __builtin_trap();
+    if (TOY_BREAK == 4)
+      *(volatile uint8_t *)at(states, STATE_BYTES) = 1;
     runRow(states, weights, ids[i], mask[i], x, position + i, passes);
     if (TOY_BREAK == 1 && rows == 4)
       x[0] += 1e-6f;

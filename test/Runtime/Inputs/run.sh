@@ -2,6 +2,7 @@
 # Builds the runtime with the toy model and runs its tests.
 #
 #   run.sh FOLDER headers    the headers alone, and the runtime as it is shipped
+#   run.sh FOLDER toys       only builds the toy libraries
 #   run.sh FOLDER plain      all tests
 #   run.sh FOLDER address    under the address and undefined-behaviour sanitizers
 #   run.sh FOLDER thread     under the thread sanitizer
@@ -19,6 +20,8 @@ includes="-I$tests -I$root/lib/Runtime -I$root/include -I$folder"
 check_headers() {
   for language in "c -std=c99" "c++ -std=c++11"; do
     "$cc" -x $language $warnings -fsyntax-only "$root/include/treadle-c/model.h"
+    "$cc" -x $language $warnings -fsyntax-only -I"$root/include" \
+      "$tests/Declare.c"
   done
   "$cc" -x c++ -std=c++17 $warnings -fsyntax-only "$root/lib/Runtime/Program.h"
   # Freestanding, without a sysroot.
@@ -30,9 +33,22 @@ check_headers() {
   done
 }
 
-build_and_run() { # flags tests...
-  flags=$1
+toy() { # library macros...
+  library=$folder/$1
   shift
+  "$cc" -std=c11 -g -fPIC -shared -fvisibility=hidden -ffp-contract=off \
+    $flags $warnings -Wno-overlength-strings $includes "$@" \
+    "$tests/Toy.c" $objects -lm -o "$library"
+}
+
+program() { # name
+  "$cc" -std=gnu11 -g $flags $warnings $includes \
+    "$tests/$1.c" "$folder/Sha256.o" "$tests/ToySha256.c" \
+    -o "$folder/$1" -lm -ldl -lpthread
+}
+
+build_toys() { # flags
+  flags=$1
   python3 "$tests/toy_weights.py" "$folder/toy.weights" \
     "$folder/toy-weights.inc"
   python3 "$tests/toy_weights.py" --seed=1 "$folder/other.weights" /dev/null
@@ -43,25 +59,16 @@ build_and_run() { # flags tests...
       $warnings $includes -c "$source" -o "$object"
     objects="$objects $object"
   done
-  toy() { # library macros...
-    library=$folder/$1
-    shift
-    "$cc" -std=c11 -g -fPIC -shared -fvisibility=hidden -ffp-contract=off \
-      $flags $warnings -Wno-overlength-strings $includes "$@" \
-      "$tests/Toy.c" $objects -lm -o "$library"
-  }
-  program() {
-    "$cc" -std=gnu11 -g $flags $warnings $includes \
-      "$tests/$1.c" "$folder/Sha256.o" "$tests/ToySha256.c" \
-      -o "$folder/$1" -lm -ldl -lpthread
-  }
   toy toy.so -DTOY_MODE=EMBED
   toy toy-none.so -DTOY_MODE=NONE
   toy toy-format.so -DTOY_BREAK=3
   toy toy-external.so -DTOY_MODE=EXTERNAL
   toy toy-any.so -DTOY_MODE=EXTERNAL -DTOY_ANY
   toy toy-other.so -DTOY_MODE=EMBED -DTOY_LIBRARY=2
+  toy toy-prefix.so -DTOY_MODE=EMBED \
+    -Wl,--defsym=one_treadle_model_query=treadle_model_query
   toy toy-append.so -DTOY_MODE=EMBED -DTOY_APPEND_ONLY -DTOY_LIBRARY=3
+  toy toy-overrun.so -DTOY_MODE=EMBED -DTOY_BREAK=4
   toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1
   toy toy-broken-state.so -DTOY_MODE=EMBED -DTOY_BREAK=2
   program Golden
@@ -69,6 +76,11 @@ build_and_run() { # flags tests...
   sed 's/, {\(-*\)0x/, {\10x1/' "$folder/golden.inc" > "$folder/wrong.inc"
   toy toy-golden.so -DTOY_MODE=EMBED -DTOY_GOLDEN="\"$folder/golden.inc\""
   toy toy-golden-wrong.so -DTOY_MODE=EMBED -DTOY_GOLDEN="\"$folder/wrong.inc\""
+}
+
+build_and_run() { # flags tests...
+  build_toys "$1"
+  shift
   for test in "$@"; do
     program "$test"
     "$folder/$test" "$folder"
@@ -80,13 +92,14 @@ all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
      ThreadTest"
 case $suite in
 headers) check_headers ;;
+toys) build_toys "-O2" ;;
 plain) build_and_run "-O2" $all SilentForwardTest ;;
 address)
   build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
   ;;
 thread) build_and_run "-O1 -fsanitize=thread" ThreadTest ;;
 *)
-  echo "run.sh: expected headers, plain, address or thread, got $suite" >&2
+  echo "run.sh: expected headers, toys, plain, address or thread, got $suite" >&2
   exit 2
   ;;
 esac

@@ -9,13 +9,25 @@
 #ifndef TREADLE_TARGET_CPU_PASSES_H
 #define TREADLE_TARGET_CPU_PASSES_H
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "treadle/Target/CPU/CPUTarget.h"
 
 namespace treadle {
 
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "treadle/Target/CPU/Passes.h.inc"
+
+/// From the `kernels` phase to the LLVM dialect: math, vectors, control flow,
+/// memrefs as bare pointers. Symbols of the model stay as they are.
+void buildKernelsToLLVMPipeline(mlir::OpPassManager &passes, const CPUTarget &target);
+
+/// Makes that pipeline known as `treadle-kernels-to-llvm{cpu=... triple=...}`.
+void registerKernelsToLLVMPipeline();
 
 } // namespace treadle
 

@@ -20,4 +20,27 @@ def AssignTilesPass : Pass<"treadle-cpu-assign-tiles"> {
   }];
 }
 
+def ApproximateMathPass : Pass<"treadle-approximate-math"> {
+  let summary = "replaces transcendental functions by polynomials";
+  let description = [{
+        math.exp x  =>  2^n * p(x - n ln 2), in arith and math.fma
+
+    and likewise every function that has a polynomial upstream. What remains must
+    be one instruction or a few on every CPU; anything else would call a
+    mathematical library and is an error.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def CheckSelfContainedPass : Pass<"treadle-check-self-contained", "::mlir::ModuleOp"> {
+  let summary = "checks that lowered kernels call nothing that they do not define";
+  let description = [{
+    Runs on the LLVM dialect. Calls of functions without a body are errors:
+    `memref.alloc`, a strided `memref.copy` and some arithmetic become such calls.
+    So is arithmetic with a fast-math flag, which would let bits change with the
+    neighbourhood of an operation.
+  }];
+}
+
 #endif // TREADLE_TARGET_CPU_PASSES_TD

@@ -36,6 +36,9 @@ LogicalResult WeightOp::verify() {
   if (int64_t(getSources().size()) != expected)
     return emitOpError("expects ")
            << expected << " sources, one per slot, got " << getSources().size();
+  // weight_c3
+  if (getTransposed() && getType().getShape().size() != 2)
+    return emitOpError("expects a matrix where the sources are transposed, got ") << getType();
   return success();
 }
 

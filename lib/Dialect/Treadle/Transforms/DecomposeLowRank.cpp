@@ -27,14 +27,15 @@ struct SplitLowRank : public OpRewritePattern<LowRankLinearOp> {
   LogicalResult matchAndRewrite(LowRankLinearOp op, PatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
     auto type = cast<RankedTensorType>(op.getType());
+    bool isScaled = !op.getScale().isExactlyValue(1.0);
+    if (isScaled && !type.hasStaticShape())
+      return rewriter.notifyMatchFailure(op, "expected static rows to scale by a constant");
     auto latentType = type.clone({type.getDimSize(0), op.getDown().getType().getShape()[0]});
     Value latent = LinearOp::create(rewriter, loc, latentType, op.getInput(), op.getDown());
-    if (op.getScale().isExactlyValue(1.0)) {
+    if (!isScaled) {
       rewriter.replaceOpWithNewOp<LinearOp>(op, type, latent, op.getUp());
       return success();
     }
-    if (!type.hasStaticShape())
-      return rewriter.notifyMatchFailure(op, "expected static rows to scale by a constant");
     Value product = LinearOp::create(rewriter, loc, type, latent, op.getUp());
     Value scale = arith::ConstantOp::create(rewriter, loc,
                                             DenseElementsAttr::get(type, op.getScaleAttr()));

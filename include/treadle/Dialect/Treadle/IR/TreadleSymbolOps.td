@@ -27,10 +27,12 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
     A table of equal weights, one per slot, read from the named source tensors in
     row-major order of the slots. Equal layers share one symbol with a slot per
     layer, so that a loop over layers is a loop and code does not grow with depth.
+    `transposed` says that the source tensors are stored as K x N.
 
     Constraints:
     * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
     * (C2) There is one source per slot.
+    * (C3) Only a matrix is `transposed`.
 
     Example:
     ```mlir
@@ -40,9 +42,10 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Treadle_WeightType>:$type,
-                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$slots, StrArrayAttr:$sources);
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$slots, StrArrayAttr:$sources,
+                       UnitAttr:$transposed);
   let assemblyFormat = [{
-    $sym_name `:` $type (`slots` $slots^)? `from` $sources attr-dict
+    $sym_name `:` $type (`slots` $slots^)? `from` (`transposed` $transposed^)? $sources attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -1,0 +1,92 @@
+//===- Blocks.h - Blocks that families share --------------------*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Each block turns rows into rows and asks its scope for the weights and states
+// that it needs. R stands for the rows of the entry point.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_MODEL_BLOCKS_H
+#define TREADLE_MODEL_BLOCKS_H
+
+#include "treadle/Model/ModuleBuilder.h"
+
+namespace treadle {
+
+/// x + y.
+mlir::Value residual(const Scope &scope, mlir::Value x, mlir::Value y);
+
+//===----------------------------------------------------------------------===//
+// Tokens in, logits out (Vocabulary.cpp)
+//===----------------------------------------------------------------------===//
+
+/// The rows `hidden` wide of a table of `vocabulary` rows: (R) -> (R, hidden).
+mlir::Value embedding(const Scope &scope, const Tokens &tokens, llvm::StringRef symbol,
+                      llvm::StringRef tensor, int64_t vocabulary, int64_t hidden);
+
+/// Logits (R, vocabulary) of hidden rows. The matrix may be the embedding's.
+mlir::Value languageHead(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                         llvm::StringRef tensor, int64_t vocabulary);
+
+//===----------------------------------------------------------------------===//
+// Linear maps and norms (Linear.cpp, Norm.cpp)
+//===----------------------------------------------------------------------===//
+
+/// y = scale * B (A x) with A: rank x K, B: outputs x rank.
+struct LowRank {
+  int64_t rank;
+  double scale;
+};
+
+/// Tensors `<tensor>.down.weight` and `<tensor>.up.weight`: (R, K) -> (R, outputs).
+mlir::Value lowRankLinear(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                          llvm::StringRef tensor, int64_t outputs, LowRank factors);
+
+/// Tensor `<tensor>.weight`: (R, C) -> (R, C).
+mlir::Value rmsNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                    llvm::StringRef tensor, double eps);
+
+//===----------------------------------------------------------------------===//
+// Attention (Attention.cpp, Rotary.cpp)
+//===----------------------------------------------------------------------===//
+
+/// Angles per position of `pairs` rotated pairs, as 64-bit fixed-point turns:
+/// round(theta^(-j / pairs) / 2 pi * 2^64) mod 2^64.
+llvm::SmallVector<int64_t> rotaryTurns(int64_t pairs, double theta);
+
+/// cos and sin of the rows' angles: (R, 2, pairs).
+mlir::Value rotaryTable(const Scope &scope, const Tokens &tokens, int64_t pairs, double theta);
+
+struct AttentionShape {
+  int64_t heads;
+  int64_t kvHeads;
+  int64_t headDim;
+  RopePairing pairing;
+};
+
+/// Rotates q and k, appends k and v to the states `k` and `v`, and attends to
+/// all keys so far, scaled by 1 / sqrt(headDim).
+/// q: (R, heads * headDim), k and v: (R, kvHeads * headDim) -> like q.
+mlir::Value rotaryAttention(const Scope &scope, const Tokens &tokens, mlir::Value rotary,
+                            mlir::Value q, mlir::Value k, mlir::Value v,
+                            const AttentionShape &shape);
+
+//===----------------------------------------------------------------------===//
+// Gates (Gates.cpp)
+//===----------------------------------------------------------------------===//
+
+/// silu(gate) * up.
+mlir::Value siluGate(const Scope &scope, mlir::Value gate, mlir::Value up);
+
+/// again ? g x + (1 - g) origin : x, with g = sigmoid of the scalar `tensor`.
+mlir::Value gateBlend(const Scope &scope, mlir::Value x, mlir::Value origin, mlir::Value again,
+                      llvm::StringRef symbol, llvm::StringRef tensor);
+
+} // namespace treadle
+
+#endif // TREADLE_MODEL_BLOCKS_H

@@ -1,0 +1,131 @@
+//===- ModuleBuilder.h - Symbols, loops and entry points --------*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What blocks and families build with. A block asks its scope for a weight or a
+// state by name and gets a reference; the symbol is declared at the first use,
+// with a slot for every layer (and pass) that the scope stands for.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_MODEL_MODULEBUILDER_H
+#define TREADLE_MODEL_MODULEBUILDER_H
+
+#include "mlir/IR/Builders.h"
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "treadle/Model/ModelOptions.h"
+#include "llvm/ADT/StringMap.h"
+#include <optional>
+
+namespace treadle {
+
+class ModuleBuilder;
+
+/// What `@forward` is given, and what every attention needs of it.
+struct Tokens {
+  mlir::Value ids;      ///< tensor<?xi32>
+  mlir::Value position; ///< of row 0
+  mlir::Value valid;    ///< rows that are tokens
+  mlir::Value loops;    ///< the session's trip count
+  mlir::Value mask;     ///< the state @mask, with these tokens' rows
+};
+
+/// One dimension of slots: a loop whose iterations use equal symbols.
+struct SlotDim {
+  int64_t size;
+  mlir::Value index;
+};
+
+/// Where a block stands: how its symbols and tensors are called, and which slot
+/// an iteration of the enclosing loops uses.
+class Scope {
+public:
+  explicit Scope(ModuleBuilder &builder) : builder(&builder) {}
+
+  ModuleBuilder &getBuilder() const { return *builder; }
+
+  /// A reference to a weight. `tensor` is the canonical name within the scope.
+  mlir::Value matrix(llvm::StringRef symbol, llvm::StringRef tensor, int64_t outputs,
+                     int64_t inputs) const;
+  mlir::Value vector(llvm::StringRef symbol, llvm::StringRef tensor, int64_t size) const;
+  mlir::Value scalar(llvm::StringRef symbol, llvm::StringRef tensor) const;
+
+  /// A reference to a state with one row of `columns` entries per token (0: a
+  /// row is one entry).
+  mlir::Value appendState(llvm::StringRef symbol, int64_t columns, mlir::Type element) const;
+
+private:
+  friend class ModuleBuilder;
+
+  mlir::Value weight(llvm::StringRef symbol, llvm::StringRef tensor, WeightType type) const;
+
+  ModuleBuilder *builder;
+  std::string prefix;                                ///< of symbols: `shared.`
+  llvm::SmallVector<std::string> tensorPrefixes{""}; ///< one per weight slot
+  std::optional<SlotDim> layer;                      ///< of weights and states
+  std::optional<SlotDim> pass;                       ///< of states
+};
+
+class ModuleBuilder {
+public:
+  /// `capacity` and `maxLoops` have their final values.
+  ModuleBuilder(mlir::ModuleOp module, const ModelOptions &options, int64_t capacity,
+                int64_t maxLoops);
+
+  mlir::OpBuilder &getBuilder() { return builder; }
+  mlir::Location getLoc() { return module.getLoc(); }
+  int64_t getCapacity() const { return capacity; }
+
+  /// The storage type of matrices, and of keys and values.
+  mlir::Type getStorageType();
+  /// tensor<? x columns x f32>
+  mlir::RankedTensorType getRowsType(int64_t columns);
+
+  /// `@forward`, with the tokens' mask appended; the body returns hidden rows.
+  void buildForward(int64_t hidden,
+                    llvm::function_ref<mlir::Value(const Scope &, const Tokens &)> body);
+
+  /// `@head`; the body turns hidden rows into logits.
+  void buildHead(int64_t hidden, int64_t vocabulary,
+                 llvm::function_ref<mlir::Value(const Scope &, mlir::Value)> body);
+
+  using LayerBody = llvm::function_ref<mlir::Value(const Scope &, mlir::Value)>;
+
+  /// `count` equal layers as one loop over x. Their symbols begin with
+  /// `<symbol>.`, their tensors with `<tensor>.<i>.`. No layers: x itself.
+  mlir::Value buildLayers(const Scope &scope, llvm::StringRef symbol, llvm::StringRef tensor,
+                          int64_t count, mlir::Value x, LayerBody body);
+
+  /// The run-time loop of `loops` passes over x. The body also gets an i1 that
+  /// says whether another pass follows.
+  mlir::Value buildPasses(
+      const Scope &scope, mlir::Value loops, mlir::Value x,
+      llvm::function_ref<mlir::Value(const Scope &, mlir::Value x, mlir::Value again)> body);
+
+private:
+  friend class Scope;
+
+  mlir::func::FuncOp buildEntry(llvm::StringRef name, EntryKind kind, mlir::TypeRange inputs,
+                                mlir::Type result,
+                                llvm::function_ref<mlir::Value(mlir::Block &)> body);
+  WeightOp declare(llvm::StringRef name, WeightType type, llvm::ArrayRef<int64_t> slots,
+                   llvm::ArrayRef<std::string> sources);
+  StateOp declare(llvm::StringRef name, StateType type, llvm::ArrayRef<int64_t> slots,
+                  std::optional<int64_t> loopSlot);
+
+  mlir::ModuleOp module;
+  mlir::OpBuilder builder;
+  ModelOptions options;
+  int64_t capacity, maxLoops;
+  llvm::StringMap<WeightOp> weights;
+  llvm::StringMap<StateOp> states;
+  mlir::Operation *lastWeight = nullptr, *lastState = nullptr;
+};
+
+} // namespace treadle
+
+#endif // TREADLE_MODEL_MODULEBUILDER_H

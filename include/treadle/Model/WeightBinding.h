@@ -1,0 +1,49 @@
+//===- WeightBinding.h - Stored tensors and the names of a family -*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_MODEL_WEIGHTBINDING_H
+#define TREADLE_MODEL_WEIGHTBINDING_H
+
+#include "treadle/Model/TensorSource.h"
+#include "treadle/Support/Error.h"
+#include <map>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
+
+namespace treadle {
+
+class Family;
+class WeightType;
+
+/// The tensors of a checkpoint by the names that their family gives them.
+struct NamedTensors {
+  std::map<std::string, const Tensor *> byName;
+  std::vector<const Tensor *> unknown; ///< in the order of the files
+
+  /// The tensor of that canonical name, or null.
+  const Tensor *find(llvm::StringRef name) const;
+};
+
+/// Fails where two tensors claim one name.
+llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSource &source);
+
+/// Whether a tensor can fill a slot of that type; a scalar may be stored as [1].
+llvm::Error checkTensor(const Tensor &tensor, WeightType type, bool transposed);
+
+/// Replaces the canonical names in the module's weights by the names of the
+/// stored tensors. Missing tensors, wrong shapes and element types, and copies
+/// of a tied matrix that hold other numbers are errors; tensors that no weight
+/// reads are listed in one warning.
+llvm::Error bindWeights(mlir::ModuleOp module, const Family &family, const TensorSource &source,
+                        WarningHandler warn = nullptr);
+
+} // namespace treadle
+
+#endif // TREADLE_MODEL_WEIGHTBINDING_H

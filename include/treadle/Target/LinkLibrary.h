@@ -1,0 +1,57 @@
+//===- LinkLibrary.h - From object code to a shared library -----*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_TARGET_LINKLIBRARY_H
+#define TREADLE_TARGET_LINKLIBRARY_H
+
+#include "treadle/Target/ProgramImage.h"
+#include "treadle/Target/RuntimeLibrary.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/Error.h"
+#include <string>
+#include <vector>
+
+namespace treadle {
+
+/// Adds the image and the table of entry points to `kernels`, links the runtime
+/// into it, and makes everything internal but the query function, which becomes
+/// `symbol`. Without `embedWeights` the module defines empty weights.
+llvm::Error linkRuntime(llvm::Module &kernels, llvm::StringRef image,
+                        llvm::ArrayRef<EntryPoint> entries, const RuntimeFiles &runtime,
+                        llvm::StringRef symbol, bool embedWeights);
+
+/// The name of the one exported function: `PREFIX_treadle_model_query`.
+std::string getQuerySymbol(llvm::StringRef prefix);
+
+/// Writes an object file whose read-only data are the bytes of `weightsFile` as
+/// `treadle_weights_begin`. The bytes are copied piece by piece, so that large
+/// weights never stand in memory.
+llvm::Error writeWeightsObject(llvm::StringRef weightsFile, llvm::StringRef triple,
+                               llvm::raw_pwrite_stream &os);
+
+/// What the linker is given.
+struct LinkInputs {
+  std::vector<std::string> objects; ///< files
+  std::string libc, libm;           ///< files: stubs of the system's libraries
+  std::string versionScript;        ///< file
+  std::string triple;
+  std::string soname;
+  /// Calls of the address sanitizer's runtime stay open.
+  bool allowUndefined = false;
+};
+
+/// Links a shared library with the linker that is built into the compiler. The
+/// same inputs give the same bytes, wherever their files lie.
+llvm::Error linkLibrary(const LinkInputs &inputs, llvm::StringRef out);
+
+/// Exports `symbol` and nothing else.
+std::string makeVersionScript(llvm::StringRef symbol);
+
+} // namespace treadle
+
+#endif // TREADLE_TARGET_LINKLIBRARY_H

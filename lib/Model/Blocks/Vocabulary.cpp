@@ -1,0 +1,27 @@
+//===- Vocabulary.cpp - Tokens in, logits out -----------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/Blocks.h"
+
+using namespace mlir;
+using namespace treadle;
+
+Value treadle::embedding(const Scope &scope, const Tokens &tokens, StringRef symbol,
+                         StringRef tensor, int64_t vocabulary, int64_t hidden) {
+  ModuleBuilder &builder = scope.getBuilder();
+  return EmbeddingOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(hidden),
+                             tokens.ids, scope.matrix(symbol, tensor, vocabulary, hidden));
+}
+
+Value treadle::languageHead(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                            int64_t vocabulary) {
+  ModuleBuilder &builder = scope.getBuilder();
+  int64_t hidden = cast<ShapedType>(x.getType()).getDimSize(1);
+  return LinearOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(vocabulary),
+                          x, scope.matrix(symbol, tensor, vocabulary, hidden));
+}

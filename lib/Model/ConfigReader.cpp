@@ -1,0 +1,297 @@
+//===- ConfigReader.cpp - From a config file to a typed config ------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/Family.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+#include <cmath>
+
+using namespace llvm;
+using namespace treadle;
+
+static constexpr uint64_t maxConfigBytes = uint64_t(16) << 20;
+static constexpr size_t maxIds = 64;
+
+//===----------------------------------------------------------------------===//
+// One value
+//===----------------------------------------------------------------------===//
+
+/// Without the six decimals of `std::to_string`.
+static std::string describeNumber(double number) {
+  std::string text;
+  raw_string_ostream os(text);
+  if (number == std::floor(number) && std::fabs(number) < 1e15)
+    os << static_cast<int64_t>(number);
+  else
+    os << format("%g", number);
+  return text;
+}
+
+/// As a config would spell it.
+static std::string describeValue(const ConfigValue &value) {
+  struct Visitor {
+    std::string operator()(int64_t held) { return std::to_string(held); }
+    std::string operator()(double held) { return describeNumber(held); }
+    std::string operator()(bool held) { return held ? "true" : "false"; }
+    std::string operator()(const std::string &held) { return "\"" + held + "\""; }
+    std::string operator()(const std::vector<int64_t> &held) {
+      return "[" + join(map_range(held, [](int64_t id) { return std::to_string(id); }), ", ") + "]";
+    }
+  };
+  return std::visit(Visitor(), value);
+}
+
+/// What a field takes: `an integer in 1 ... 64`.
+static std::string describeField(const Field &field) {
+  std::string range = " in " + describeNumber(field.min) + " ... " + describeNumber(field.max);
+  switch (field.kind) {
+  case Field::Kind::integer:
+    return "an integer" + range;
+  case Field::Kind::number:
+    return "a number" + range;
+  case Field::Kind::flag:
+    return "true or false";
+  case Field::Kind::choice:
+    return "\"" + join(field.choices, "\" or \"") + "\"";
+  case Field::Kind::ids:
+    return "a token id or a list of 1 to " + std::to_string(maxIds);
+  case Field::Kind::inert:
+    break;
+  }
+  llvm_unreachable("inert fields take anything");
+}
+
+/// The ids of `json`, or nothing where it is no list of ids.
+static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
+  ArrayRef<JsonValue> items =
+      json.is(JsonValue::Kind::array) ? ArrayRef(json.items) : ArrayRef(json);
+  if (items.empty() || items.size() > maxIds)
+    return std::nullopt;
+  std::vector<int64_t> ids;
+  for (const JsonValue &item : items) {
+    if (!item.is(JsonValue::Kind::integer) || item.integer < 0 || item.integer > INT32_MAX)
+      return std::nullopt;
+    ids.push_back(item.integer);
+  }
+  return ids;
+}
+
+/// Whether an integer or a number lies within the field's range.
+static bool isInRange(const Field &field, double number) {
+  return number >= field.min && number <= field.max;
+}
+
+/// The value of `json` by the kind of the field, or nothing where it does not fit.
+static std::optional<ConfigValue> convert(const Field &field, const JsonValue &json) {
+  bool isInteger = json.is(JsonValue::Kind::integer);
+  switch (field.kind) {
+  case Field::Kind::integer:
+    if (isInteger && isInRange(field, json.number))
+      return json.integer;
+    break;
+  case Field::Kind::number:
+    if ((isInteger || json.is(JsonValue::Kind::number)) && isInRange(field, json.number))
+      return json.number;
+    break;
+  case Field::Kind::flag:
+    if (json.is(JsonValue::Kind::boolean))
+      return json.boolean;
+    break;
+  case Field::Kind::choice:
+    if (json.is(JsonValue::Kind::string) && is_contained(field.choices, json.text))
+      return json.text;
+    break;
+  case Field::Kind::ids:
+    if (std::optional<std::vector<int64_t>> ids = convertIds(json))
+      return *ids;
+    break;
+  case Field::Kind::inert:
+    break;
+  }
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// One config
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Fills a config step by step; every step may fail.
+class Reader {
+public:
+  Reader(ModelConfig &config, const ConfigOptions &options) : config(config), options(options) {}
+
+  Error chooseFamily(const JsonValue &root, const FamilyRegistry &families);
+  Error readMembers(const JsonValue &root);
+  Error inferFrom(const TensorSource &weights);
+  Error applyDefaults();
+
+private:
+  const Field *findField(StringRef key) const {
+    for (const Field &field : fields)
+      if (field.key == key)
+        return &field;
+    return nullptr;
+  }
+  StringRef findNearestKey(StringRef key) const;
+
+  ModelConfig &config;
+  const ConfigOptions &options;
+  std::vector<Field> fields;
+};
+} // namespace
+
+Error Reader::chooseFamily(const JsonValue &root, const FamilyRegistry &families) {
+  std::string known = join(
+      map_range(families.getFamilies(), [](const auto &family) { return family->getName().str(); }),
+      ", ");
+  const JsonValue *type = root.find("model_type");
+  if (!options.family.empty()) {
+    config.family = families.find(options.family);
+    if (!config.family)
+      return makeError("--family: expected one of " + known + ", got " + options.family);
+  } else if (!type) {
+    return config.error("model_type",
+                        "expected one of " + known + ", got none; add the key or pass --family");
+  } else {
+    config.family = type->is(JsonValue::Kind::string) ? families.find(type->text) : nullptr;
+    if (!config.family)
+      return config.error("model_type", "expected one of " + known + ", got " + type->describe());
+  }
+  // A family's own meaning of a key comes before the shared inert one.
+  fields = config.family->getFields();
+  append_range(fields, getInertFields());
+  return Error::success();
+}
+
+StringRef Reader::findNearestKey(StringRef key) const {
+  StringRef nearest;
+  unsigned best = UINT_MAX;
+  for (const Field &field : fields) {
+    unsigned distance = key.take_front(64).edit_distance(field.key);
+    if (distance < best) {
+      best = distance;
+      nearest = field.key;
+    }
+  }
+  return nearest;
+}
+
+Error Reader::readMembers(const JsonValue &root) {
+  for (const auto &[key, json] : root.members) {
+    if (key == "model_type")
+      continue;
+    const Field *field = findField(key);
+    if (!field && !options.allowUnknownKeys)
+      return config.error(key, "expected a known key, the nearest is " + findNearestKey(key) +
+                                   "; correct it or pass --allow-unknown-keys");
+    if (!field || field->kind == Field::Kind::inert) {
+      config.metadata[key] = json.toLLVM();
+      continue;
+    }
+    if (json.is(JsonValue::Kind::null))
+      continue;
+    std::optional<ConfigValue> value = convert(*field, json);
+    if (!value)
+      return config.error(key, "expected " + describeField(*field) + ", got " + json.describe());
+    config.values.set(key, std::move(*value));
+  }
+  return Error::success();
+}
+
+Error Reader::inferFrom(const TensorSource &weights) {
+  Expected<NamedTensors> tensors = nameTensors(*config.family, weights);
+  if (!tensors)
+    return tensors.takeError();
+  ConfigValues found;
+  config.family->infer(*tensors, config.values, found);
+  for (const Field &field : fields) {
+    const ConfigValue *value = found.find(field.key);
+    if (!value)
+      continue;
+    if (const int64_t *size = std::get_if<int64_t>(value);
+        size && !isInRange(field, static_cast<double>(*size)))
+      return config.error(field.key, "expected " + describeField(field) + ", got " +
+                                         describeValue(*value) + " in " + weights.getPath());
+    const ConfigValue *given = config.values.find(field.key);
+    if (given && *given != *value)
+      return config.error(field.key, "expected " + describeValue(*value) + " as " +
+                                         weights.getPath() + " has it, got " +
+                                         describeValue(*given));
+    config.values.set(field.key, *value);
+  }
+  return Error::success();
+}
+
+Error Reader::applyDefaults() {
+  for (const Field &field : fields) {
+    if (config.values.has(field.key))
+      continue;
+    if (field.required)
+      return config.error(field.key, "expected " + describeField(field) + ", got none");
+    if (field.fallback)
+      config.values.set(field.key, *field.fallback);
+  }
+  return config.family->complete(config);
+}
+
+Expected<ModelConfig> treadle::parseConfig(StringRef text, StringRef file,
+                                           const FamilyRegistry &families,
+                                           const ConfigOptions &options,
+                                           const TensorSource *weights) {
+  Expected<JsonValue> root = parseJson(text, file);
+  if (!root)
+    return root.takeError();
+  if (!root->is(JsonValue::Kind::object))
+    return makeError(file + ": expected a JSON object, got " + root->describe());
+
+  ModelConfig config;
+  config.file = file.str();
+  Reader reader(config, options);
+  if (Error error = reader.chooseFamily(*root, families))
+    return std::move(error);
+  if (Error error = reader.readMembers(*root))
+    return std::move(error);
+  if (weights)
+    if (Error error = reader.inferFrom(*weights))
+      return std::move(error);
+  if (Error error = reader.applyDefaults())
+    return std::move(error);
+  return std::move(config);
+}
+
+//===----------------------------------------------------------------------===//
+// Files
+//===----------------------------------------------------------------------===//
+
+Expected<ModelConfig> treadle::readConfig(StringRef path, const FamilyRegistry &families,
+                                          const ConfigOptions &options,
+                                          const TensorSource *weights) {
+  SmallString<128> file = path;
+  if (sys::fs::is_directory(path)) {
+    sys::path::append(file, "config.json");
+    if (!sys::fs::exists(file))
+      return makeError(path + ": expected a directory with config.json, got none in it; name the "
+                              "config file");
+  }
+  sys::fs::file_status status;
+  if (std::error_code error = sys::fs::status(file, status))
+    return makeError(file + ": expected a config file, got: " + error.message());
+  if (status.type() != sys::fs::file_type::regular_file)
+    return makeError(file + ": expected a config file, got something else");
+  if (status.getSize() > maxConfigBytes)
+    return makeError(file + ": expected a config of at most " + Twine(maxConfigBytes) +
+                     " bytes, got " + Twine(status.getSize()));
+  ErrorOr<std::unique_ptr<MemoryBuffer>> buffer = MemoryBuffer::getFile(file);
+  if (!buffer)
+    return makeError(file + ": expected a config file, got: " + buffer.getError().message());
+  return parseConfig((*buffer)->getBuffer(), file, families, options, weights);
+}

@@ -1,0 +1,88 @@
+//===- ConfigSchema.cpp - The JSON Schema of configs ----------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/Family.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+using namespace treadle;
+
+static json::Value toNumber(double number) {
+  auto integer = static_cast<int64_t>(number);
+  return static_cast<double>(integer) == number ? json::Value(integer) : json::Value(number);
+}
+
+/// The schema of one field's value; null stands for an absent one.
+static json::Object describe(const Field &field) {
+  json::Object schema;
+  auto setType = [&](StringRef type) {
+    schema["type"] = field.required ? json::Value(type) : json::Value(json::Array{type, "null"});
+  };
+  switch (field.kind) {
+  case Field::Kind::integer:
+  case Field::Kind::number:
+    setType(field.kind == Field::Kind::integer ? "integer" : "number");
+    schema["minimum"] = toNumber(field.min);
+    schema["maximum"] = toNumber(field.max);
+    break;
+  case Field::Kind::flag:
+    setType("boolean");
+    break;
+  case Field::Kind::choice: {
+    json::Array choices;
+    for (const std::string &choice : field.choices)
+      choices.push_back(choice);
+    choices.push_back(nullptr);
+    schema["enum"] = std::move(choices);
+    break;
+  }
+  case Field::Kind::ids: {
+    json::Object id{{"type", "integer"}, {"minimum", 0}};
+    schema["anyOf"] =
+        json::Array{json::Object(id),
+                    json::Object{{"type", "array"}, {"items", std::move(id)}, {"minItems", 1}},
+                    json::Object{{"type", "null"}}};
+    break;
+  }
+  case Field::Kind::inert:
+    break;
+  }
+  schema["description"] = field.help;
+  if (field.fallback)
+    schema["default"] =
+        std::visit([](const auto &value) { return json::Value(value); }, *field.fallback);
+  return schema;
+}
+
+static json::Object describe(const Family &family) {
+  json::Object properties{{"model_type", json::Object{{"const", family.getName()}}}};
+  json::Array required{"model_type"};
+  for (const Field &field : getInertFields())
+    properties[field.key] = describe(field);
+  for (const Field &field : family.getFields()) {
+    properties[field.key] = describe(field);
+    if (field.required)
+      required.push_back(field.key);
+  }
+  return json::Object{{"title", family.getName()},
+                      {"type", "object"},
+                      {"properties", std::move(properties)},
+                      {"required", std::move(required)},
+                      {"additionalProperties", false}};
+}
+
+void treadle::printConfigSchema(const FamilyRegistry &families, raw_ostream &os) {
+  json::Array variants;
+  for (const std::unique_ptr<Family> &family : families.getFamilies())
+    variants.push_back(describe(*family));
+  json::Object schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+                      {"title", "Config of a model that Treadle compiles"},
+                      {"oneOf", std::move(variants)}};
+  printJson(std::move(schema), os, /*indent=*/2);
+  os << '\n';
+}

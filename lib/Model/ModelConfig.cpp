@@ -1,0 +1,106 @@
+//===- ModelConfig.cpp - A typed config and its fields --------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/ModelConfig.h"
+
+#include "treadle/Model/Family.h"
+
+using namespace llvm;
+using namespace treadle;
+
+//===----------------------------------------------------------------------===//
+// Field
+//===----------------------------------------------------------------------===//
+
+static Field makeField(StringRef key, Field::Kind kind, StringRef help) {
+  Field field;
+  field.key = key;
+  field.kind = kind;
+  field.help = help;
+  return field;
+}
+
+Field Field::integer(StringRef key, int64_t min, int64_t max, StringRef help) {
+  Field field = makeField(key, Kind::integer, help);
+  field.min = static_cast<double>(min);
+  field.max = static_cast<double>(max);
+  return field;
+}
+
+Field Field::number(StringRef key, double min, double max, StringRef help) {
+  Field field = makeField(key, Kind::number, help);
+  field.min = min;
+  field.max = max;
+  return field;
+}
+
+Field Field::flag(StringRef key, StringRef help) { return makeField(key, Kind::flag, help); }
+
+Field Field::choice(StringRef key, std::vector<std::string> choices, StringRef help) {
+  Field field = makeField(key, Kind::choice, help);
+  field.fallback = choices.front();
+  field.choices = std::move(choices);
+  return field;
+}
+
+Field Field::ids(StringRef key, StringRef help) { return makeField(key, Kind::ids, help); }
+
+Field Field::inert(StringRef key, StringRef help) { return makeField(key, Kind::inert, help); }
+
+Field Field::require() const {
+  Field field = *this;
+  field.required = true;
+  return field;
+}
+
+Field Field::otherwise(ConfigValue value) const {
+  Field field = *this;
+  field.fallback = std::move(value);
+  return field;
+}
+
+std::vector<Field> treadle::getInertFields() {
+  std::vector<Field> fields;
+  for (StringRef key :
+       {"_name_or_path", "architectures", "auto_map", "transformers_version", "torch_dtype",
+        "dtype", "use_cache", "return_dict", "output_attentions", "output_hidden_states",
+        "is_decoder", "is_encoder_decoder", "chunk_size_feed_forward", "pretraining_tp",
+        "tokenizer_class", "bos_token_id", "pad_token_id", "unk_token_id"})
+    fields.push_back(Field::inert(key, "bookkeeping"));
+  for (StringRef key : {"attention_dropout", "attn_dropout", "dropout", "dropout_rate",
+                        "embd_pdrop", "gradient_checkpointing", "hidden_dropout",
+                        "initializer_range", "label_smoothing", "resid_pdrop"})
+    fields.push_back(Field::inert(key, "training only"));
+  return fields;
+}
+
+//===----------------------------------------------------------------------===//
+// ModelConfig
+//===----------------------------------------------------------------------===//
+
+const ConfigValue *ConfigValues::find(StringRef key) const {
+  auto it = values.find(key);
+  return it == values.end() ? nullptr : &it->second;
+}
+
+Error ModelConfig::error(StringRef key, const Twine &message) const {
+  return makeError(file + ": " + jsonPointer(key) + ": " + message);
+}
+
+static json::Value valueToJson(const ConfigValue &value) {
+  return std::visit([](const auto &held) { return json::Value(held); }, value);
+}
+
+json::Object ModelConfig::toJson() const {
+  json::Object object = metadata;
+  object["model_type"] = family->getName();
+  for (const Field &field : family->getFields())
+    if (const ConfigValue *value = values.find(field.key))
+      object[field.key] = valueToJson(*value);
+  return object;
+}

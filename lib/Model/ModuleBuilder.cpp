@@ -1,0 +1,197 @@
+//===- ModuleBuilder.cpp - Symbols, loops and entry points ----------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/ModuleBuilder.h"
+
+using namespace mlir;
+using namespace treadle;
+
+//===----------------------------------------------------------------------===//
+// Scope
+//===----------------------------------------------------------------------===//
+
+Value Scope::weight(StringRef symbol, StringRef tensor, WeightType type) const {
+  SmallVector<std::string> sources;
+  for (const std::string &tensorPrefix : tensorPrefixes)
+    sources.push_back((tensorPrefix + tensor).str());
+  SmallVector<int64_t> slots;
+  SmallVector<Value> indices;
+  if (layer) {
+    slots.push_back(layer->size);
+    indices.push_back(layer->index);
+  }
+  WeightOp weight = builder->declare((prefix + symbol).str(), type, slots, sources);
+  return GetWeightOp::create(builder->builder, builder->getLoc(), type,
+                             FlatSymbolRefAttr::get(weight.getSymNameAttr()), indices);
+}
+
+Value Scope::matrix(StringRef symbol, StringRef tensor, int64_t outputs, int64_t inputs) const {
+  Type element = builder->getStorageType();
+  return weight(symbol, tensor,
+                WeightType::get(element.getContext(), {outputs, inputs}, element, Packing::panels));
+}
+
+Value Scope::vector(StringRef symbol, StringRef tensor, int64_t size) const {
+  Type element = builder->builder.getF32Type();
+  return weight(symbol, tensor,
+                WeightType::get(element.getContext(), {size}, element, Packing::plain));
+}
+
+Value Scope::scalar(StringRef symbol, StringRef tensor) const {
+  Type element = builder->builder.getF32Type();
+  return weight(symbol, tensor, WeightType::get(element.getContext(), {}, element, Packing::plain));
+}
+
+Value Scope::appendState(StringRef symbol, int64_t columns, Type element) const {
+  SmallVector<int64_t> shape = {builder->getCapacity()};
+  if (columns)
+    shape.push_back(columns);
+  SmallVector<int64_t> slots;
+  SmallVector<Value> indices;
+  for (const std::optional<SlotDim> &dim : {pass, layer}) {
+    if (!dim)
+      continue;
+    slots.push_back(dim->size);
+    indices.push_back(dim->index);
+  }
+  auto type = StateType::get(element.getContext(), StateKind::append, shape, element);
+  StateOp state = builder->declare((prefix + symbol).str(), type, slots,
+                                   pass ? std::optional<int64_t>(0) : std::nullopt);
+  return GetStateOp::create(builder->builder, builder->getLoc(), type,
+                            FlatSymbolRefAttr::get(state.getSymNameAttr()), indices);
+}
+
+//===----------------------------------------------------------------------===//
+// Symbols
+//===----------------------------------------------------------------------===//
+
+ModuleBuilder::ModuleBuilder(ModuleOp module, const ModelOptions &options, int64_t capacity,
+                             int64_t maxLoops)
+    : module(module), builder(module.getBodyRegion()), options(options), capacity(capacity),
+      maxLoops(maxLoops) {}
+
+Type ModuleBuilder::getStorageType() {
+  return options.storage == Storage::bf16 ? Type(builder.getBF16Type())
+                                          : Type(builder.getF32Type());
+}
+
+RankedTensorType ModuleBuilder::getRowsType(int64_t columns) {
+  return RankedTensorType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
+}
+
+/// Weights come first in a module, then states, each in the order of their first use.
+static void setAfter(OpBuilder &builder, ModuleOp module, Operation *last) {
+  if (last)
+    builder.setInsertionPointAfter(last);
+  else
+    builder.setInsertionPointToStart(module.getBody());
+}
+
+WeightOp ModuleBuilder::declare(StringRef name, WeightType type, ArrayRef<int64_t> slots,
+                                ArrayRef<std::string> sources) {
+  WeightOp &weight = weights[name];
+  if (!weight) {
+    OpBuilder::InsertionGuard guard(builder);
+    setAfter(builder, module, lastWeight);
+    SmallVector<StringRef> names(sources.begin(), sources.end());
+    weight = WeightOp::create(builder, getLoc(), name, type, slots, builder.getStrArrayAttr(names),
+                              /*transposed=*/false);
+    lastWeight = weight;
+  }
+  assert(weight.getType() == type && weight.getSlots() == slots && "expected equal declarations");
+  return weight;
+}
+
+StateOp ModuleBuilder::declare(StringRef name, StateType type, ArrayRef<int64_t> slots,
+                               std::optional<int64_t> loopSlot) {
+  StateOp &state = states[name];
+  assert(!state && "expected each state to belong to one block");
+  OpBuilder::InsertionGuard guard(builder);
+  setAfter(builder, module, lastState ? lastState : lastWeight);
+  state = StateOp::create(builder, getLoc(), name, type, slots,
+                          loopSlot ? builder.getI64IntegerAttr(*loopSlot) : IntegerAttr());
+  lastState = state;
+  return state;
+}
+
+//===----------------------------------------------------------------------===//
+// Entry points
+//===----------------------------------------------------------------------===//
+
+func::FuncOp ModuleBuilder::buildEntry(StringRef name, EntryKind kind, TypeRange inputs,
+                                       Type result, function_ref<Value(Block &)> body) {
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(module.getBody());
+  auto function =
+      func::FuncOp::create(builder, getLoc(), name, builder.getFunctionType(inputs, {result}));
+  function->setAttr("treadle.entry", EntryAttr::get(builder.getContext(), kind, /*rows=*/0));
+  Block *block = function.addEntryBlock();
+  builder.setInsertionPointToStart(block);
+  func::ReturnOp::create(builder, getLoc(), body(*block));
+  return function;
+}
+
+void ModuleBuilder::buildForward(int64_t hidden,
+                                 function_ref<Value(const Scope &, const Tokens &)> body) {
+  Type index = builder.getIndexType();
+  auto perRow = [](Type element) { return RankedTensorType::get({ShapedType::kDynamic}, element); };
+  buildEntry("forward", EntryKind::forward,
+             {perRow(builder.getI32Type()), perRow(builder.getI8Type()), index, index, index},
+             getRowsType(hidden), [&](Block &block) {
+               Scope scope(*this);
+               Tokens tokens = {block.getArgument(0), block.getArgument(2), block.getArgument(3),
+                                block.getArgument(4),
+                                scope.appendState("mask", 0, builder.getI8Type())};
+               AppendOp::create(builder, getLoc(), block.getArgument(1), tokens.mask,
+                                tokens.position, tokens.valid);
+               return body(scope, tokens);
+             });
+}
+
+void ModuleBuilder::buildHead(int64_t hidden, int64_t vocabulary,
+                              function_ref<Value(const Scope &, Value)> body) {
+  buildEntry("head", EntryKind::head, {getRowsType(hidden)}, getRowsType(vocabulary),
+             [&](Block &block) { return body(Scope(*this), block.getArgument(0)); });
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+Value ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol, StringRef tensor,
+                                 int64_t count, Value x, LayerBody body) {
+  if (count == 0)
+    return x;
+  Scope inner = scope;
+  inner.prefix += (symbol + ".").str();
+  inner.tensorPrefixes.clear();
+  assert(scope.tensorPrefixes.size() == 1 && "expected no layers within layers");
+  for (int64_t i = 0; i < count; ++i)
+    inner.tensorPrefixes.push_back((scope.tensorPrefixes[0] + tensor + "." + Twine(i) + ".").str());
+  auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, x,
+                             [&](OpBuilder &, Value index, ValueRange carried) {
+                               inner.layer = SlotDim{count, index};
+                               return SmallVector<Value>{body(inner, carried[0])};
+                             });
+  return loop.getResult(0);
+}
+
+Value ModuleBuilder::buildPasses(const Scope &scope, Value loops, Value x,
+                                 function_ref<Value(const Scope &, Value, Value)> body) {
+  auto loop = LoopOp::create(
+      builder, getLoc(), loops, maxLoops, x, [&](OpBuilder &, Value index, ValueRange carried) {
+        Scope inner = scope;
+        inner.pass = SlotDim{maxLoops, index};
+        Value one = arith::ConstantIndexOp::create(builder, getLoc(), 1);
+        Value next = arith::AddIOp::create(builder, getLoc(), index, one);
+        Value again =
+            arith::CmpIOp::create(builder, getLoc(), arith::CmpIPredicate::ult, next, loops);
+        return SmallVector<Value>{body(inner, carried[0], again)};
+      });
+  return loop.getResult(0);
+}

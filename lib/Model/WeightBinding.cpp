@@ -1,0 +1,155 @@
+//===- WeightBinding.cpp - Stored tensors and the names of a family -------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/WeightBinding.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "treadle/Model/Family.h"
+#include "llvm/ADT/DenseSet.h"
+
+using namespace mlir;
+using namespace treadle;
+
+const Tensor *NamedTensors::find(llvm::StringRef name) const {
+  auto it = byName.find(name.str());
+  return it == byName.end() ? nullptr : it->second;
+}
+
+llvm::Expected<NamedTensors> treadle::nameTensors(const Family &family,
+                                                  const TensorSource &source) {
+  NamedTensors named;
+  for (const Tensor &tensor : source.getTensors()) {
+    std::string name = family.getCanonicalName(tensor.name, source);
+    if (name.empty()) {
+      named.unknown.push_back(&tensor);
+      continue;
+    }
+    auto [it, isNew] = named.byName.insert({name, &tensor});
+    if (!isNew)
+      return makeError(tensor.file + ": " + tensor.name + ": expected one tensor for " + name +
+                       ", got " + it->second->name + " too");
+  }
+  return std::move(named);
+}
+
+static bool fitsPlain(const Tensor &tensor, WeightType type) {
+  llvm::ArrayRef<int64_t> shape = type.getShape();
+  return tensor.shape == shape || (shape.empty() && tensor.shape == llvm::ArrayRef<int64_t>{1});
+}
+
+static bool fitsTransposed(const Tensor &tensor, WeightType type) {
+  llvm::ArrayRef<int64_t> shape = type.getShape();
+  return shape.size() == 2 && tensor.shape == llvm::ArrayRef<int64_t>{shape[1], shape[0]};
+}
+
+llvm::Error treadle::checkTensor(const Tensor &tensor, WeightType type, bool transposed) {
+  if (transposed ? !fitsTransposed(tensor, type) : !fitsPlain(tensor, type)) {
+    llvm::SmallVector<int64_t> shape(type.getShape());
+    if (transposed)
+      std::reverse(shape.begin(), shape.end());
+    return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +
+                     describeShape(shape) + ", got " + describeShape(tensor.shape));
+  }
+  if (!tensor.type->readable)
+    return makeError(tensor.file + ": " + quote(tensor.name) +
+                     ": expected dtype F32, F16, BF16 or F64, got " + tensor.type->name);
+  return llvm::Error::success();
+}
+
+namespace {
+/// One slot of a weight and the tensor that fills it.
+struct Slot {
+  WeightOp weight;
+  const Tensor *tensor;
+};
+} // namespace
+
+/// A file keeps all its factors one way round. Square ones tell nothing; the others decide.
+static bool areTransposed(llvm::ArrayRef<Slot> slots) {
+  bool someTransposed = false;
+  for (auto [weight, tensor] : slots) {
+    WeightType type = WeightOp(weight).getType();
+    bool plain = fitsPlain(*tensor, type), transposed = fitsTransposed(*tensor, type);
+    if (plain && !transposed)
+      return false;
+    someTransposed |= transposed && !plain;
+  }
+  return someTransposed;
+}
+
+/// What no weight reads may be a copy of a tied matrix: then it repeats its numbers.
+static llvm::Error checkCopies(const Family &family, const NamedTensors &tensors,
+                               llvm::DenseSet<const Tensor *> &read) {
+  for (const auto &[copyName, originalName] : family.getCopies()) {
+    const Tensor *copy = tensors.find(copyName), *original = tensors.find(originalName);
+    int64_t difference;
+    if (!copy || !original || !read.insert(copy).second ||
+        haveEqualNumbers(*copy, *original, &difference))
+      continue;
+    return makeError(copy->file + ": " + copy->name + ": expected the numbers of " +
+                     original->name + ", which the config ties it to, got others from element " +
+                     llvm::Twine(difference) + " on");
+  }
+  return llvm::Error::success();
+}
+
+static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const TensorSource &source,
+                         WarningHandler warn) {
+  constexpr size_t maxNamed = 8;
+  std::string names;
+  size_t count = 0;
+  for (const Tensor &tensor : source.getTensors()) {
+    if (read.contains(&tensor) || ++count > maxNamed)
+      continue;
+    names += (names.empty() ? "" : ", ") + quote(tensor.name);
+  }
+  if (count > maxNamed)
+    names += " and " + std::to_string(count - maxNamed) + " more";
+  if (count && warn)
+    warn(source.getPath() + ": the model does not use " + names);
+}
+
+llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const TensorSource &source,
+                                 WarningHandler warn) {
+  llvm::Expected<NamedTensors> tensors = nameTensors(family, source);
+  if (!tensors)
+    return tensors.takeError();
+
+  llvm::DenseSet<const Tensor *> read;
+  llvm::SmallVector<Slot> fixed, turnable;
+  for (auto weight : module.getOps<WeightOp>()) {
+    llvm::SmallVector<llvm::StringRef> names;
+    for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
+      const Tensor *tensor = tensors->find(name);
+      if (!tensor)
+        return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
+                         describeShape(weight.getType().getShape()) + ", got none");
+      (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
+      names.push_back(tensor->name);
+      read.insert(tensor);
+    }
+    weight.setSourcesAttr(Builder(module.getContext()).getStrArrayAttr(names));
+  }
+
+  bool transposed = areTransposed(turnable);
+  for (Slot &slot : fixed)
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), false))
+      return error;
+  for (Slot &slot : turnable) {
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), transposed))
+      return error;
+    slot.weight.setTransposed(transposed);
+  }
+
+  if (llvm::Error error = checkCopies(family, *tensors, read))
+    return error;
+  warnOfUnread(read, source, warn);
+  return llvm::Error::success();
+}

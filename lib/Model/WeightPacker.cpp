@@ -1,0 +1,244 @@
+//===- WeightPacker.cpp - The container of packed weights -----------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Model/WeightPacker.h"
+
+#include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "treadle/Model/WeightBinding.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/bit.h"
+#include "llvm/Support/Endian.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MathExtras.h"
+#include "llvm/Support/SHA256.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace treadle;
+
+static constexpr size_t digestDigits = 64;
+
+/// How many numbers of a vector are converted at a time.
+static constexpr int64_t chunkSize = 1 << 14;
+
+/// How many bytes lie between two calls of the progress function, and between
+/// two releases of pages that have been read.
+static constexpr uint64_t progressBytes = uint64_t(8) << 20;
+
+std::string treadle::toHex(llvm::ArrayRef<uint8_t> bytes) {
+  return llvm::toHex(bytes, /*LowerCase=*/true);
+}
+
+//===----------------------------------------------------------------------===//
+// Header
+//===----------------------------------------------------------------------===//
+
+/// The shape under which a weight's slots tile their part of the data: where
+/// slots are padded to their border, each is one row of padded numbers.
+static llvm::json::Array describeStorage(WeightOp weight, const SlotLayout &place) {
+  llvm::json::Array shape;
+  for (int64_t slot : weight.getSlots())
+    shape.push_back(slot);
+  WeightType type = weight.getType();
+  if (getSlotBytes(type) == place.stride)
+    for (int64_t size : getStorageShape(type))
+      shape.push_back(size);
+  else
+    shape.push_back(place.stride / (type.getElementType().getIntOrFloatBitWidth() / 8));
+  return shape;
+}
+
+PackedHeader treadle::makePackedHeader(ModuleOp module, llvm::StringRef libraryId) {
+  Layout layout = layoutWeights(module);
+  std::string json = "{\"__metadata__\":{\"content_sha256\":\"";
+  PackedHeader header;
+  header.digestOffset = sizeof(uint64_t) + json.size();
+  header.dataBytes = layout.bytes;
+
+  llvm::raw_string_ostream os(json);
+  os << std::string(digestDigits, '0')
+     << "\",\"format\":\"treadle-packed\",\"library\":" << llvm::json::Value(libraryId) << '}';
+  for (auto weight : module.getOps<WeightOp>()) {
+    const SlotLayout &place = layout.symbols[weight.getSymNameAttr()];
+    int64_t end = place.offset + place.stride * llvm::product_of(weight.getSlots());
+    os << ',' << llvm::json::Value(weight.getSymName()) << ':'
+       << llvm::json::Value(llvm::json::Object{
+              {"dtype", weight.getType().getElementType().isBF16() ? "BF16" : "F32"},
+              {"shape", describeStorage(weight, place)},
+              {"data_offsets", llvm::json::Array{place.offset, end}}});
+  }
+  os << '}';
+  // The data begins on a border of its own alignment.
+  size_t bytes = llvm::alignTo(sizeof(uint64_t) + json.size(), slotAlignment);
+  json.resize(bytes - sizeof(uint64_t), ' ');
+
+  header.bytes.resize(sizeof(uint64_t));
+  llvm::support::endian::write64le(header.bytes.data(), json.size());
+  header.bytes += json;
+  header.digest = llvm::SHA256::hash(llvm::arrayRefFromStringRef(header.bytes));
+  return header;
+}
+
+//===----------------------------------------------------------------------===//
+// Data
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// The data region on its way out: hashed and counted.
+class Sink {
+public:
+  Sink(llvm::raw_ostream &os, const TensorSource &source, const PackOptions &options,
+       uint64_t total)
+      : os(os), source(source), options(options), total(total) {}
+
+  void write(llvm::ArrayRef<uint8_t> bytes) {
+    os.write(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+    hash.update(bytes);
+    done += bytes.size();
+    if (done - reported < progressBytes && done != total)
+      return;
+    reported = done;
+    source.releasePages();
+    if (options.progress)
+      options.progress(done, total);
+  }
+
+  void pad(uint64_t bytes) {
+    if (bytes)
+      write(std::vector<uint8_t>(bytes));
+  }
+
+  Sha256Digest finish() { return hash.final(); }
+
+private:
+  llvm::raw_ostream &os;
+  const TensorSource &source;
+  const PackOptions &options;
+  llvm::SHA256 hash;
+  uint64_t done = 0, reported = 0, total;
+};
+
+/// Converts and packs one slot after the other.
+class Packer {
+public:
+  Packer(Sink &sink, const PackOptions &options) : sink(sink), options(options) {}
+
+  void packSlot(WeightType type, const Tensor &tensor, bool transposed, int64_t stride);
+
+private:
+  void packPlain(WeightType type, const Tensor &tensor);
+  void packPanels(WeightType type, const Tensor &tensor, bool transposed);
+
+  void read(const Tensor &tensor, int64_t first, int64_t stride, llvm::MutableArrayRef<float> out);
+
+  Sink &sink;
+  const PackOptions &options;
+  bool warned = false;
+};
+} // namespace
+
+/// Nearest, ties to even; a NaN stays one.
+static uint16_t toBF16(float value) {
+  uint32_t bits = llvm::bit_cast<uint32_t>(value);
+  if (std::isnan(value))
+    return bits >> 16 | 0x40;
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/// Stores `value` as element `index` of `bytes`.
+static void store(llvm::MutableArrayRef<uint8_t> bytes, int64_t index, float value, bool isBF16) {
+  if (isBF16)
+    llvm::support::endian::write16le(&bytes[2 * index], toBF16(value));
+  else
+    llvm::support::endian::write32le(&bytes[4 * index], llvm::bit_cast<uint32_t>(value));
+}
+
+void Packer::read(const Tensor &tensor, int64_t first, int64_t stride,
+                  llvm::MutableArrayRef<float> out) {
+  tensor.read(first, stride, out);
+  if (warned || !options.warn ||
+      llvm::all_of(out, [](float value) { return std::isfinite(value); }))
+    return;
+  warned = true;
+  options.warn(tensor.file + ": " + quote(tensor.name) +
+               ": holds NaN or infinity, and so will the results");
+}
+
+void Packer::packPlain(WeightType type, const Tensor &tensor) {
+  bool isBF16 = type.getElementType().isBF16();
+  int64_t width = isBF16 ? 2 : 4, count = llvm::product_of(type.getShape());
+  std::vector<float> values;
+  std::vector<uint8_t> bytes;
+  for (int64_t first = 0; first < count; first += chunkSize) {
+    values.resize(std::min(chunkSize, count - first));
+    bytes.resize(values.size() * width);
+    read(tensor, first, 1, values);
+    for (size_t i = 0; i < values.size(); ++i)
+      store(bytes, i, values[i], isBF16);
+    sink.write(bytes);
+  }
+}
+
+/// One panel at a time: 16 outputs, K in order, `depth` neighbouring k together.
+void Packer::packPanels(WeightType type, const Tensor &tensor, bool transposed) {
+  bool isBF16 = type.getElementType().isBF16();
+  int64_t outputs = type.getShape()[0], inputs = type.getShape()[1];
+  int64_t depth = getPanelDepth(type.getElementType());
+  llvm::SmallVector<int64_t> shape = getStorageShape(type);
+  std::vector<float> row(inputs);
+  std::vector<uint8_t> panel(getSlotBytes(type) / shape[0]);
+  for (int64_t first = 0; first < outputs; first += panelWidth) {
+    if (outputs - first < panelWidth || inputs % depth)
+      llvm::fill(panel, 0);
+    for (int64_t lane = 0; lane < std::min(panelWidth, outputs - first); ++lane) {
+      int64_t output = first + lane;
+      read(tensor, transposed ? output : output * inputs, transposed ? outputs : 1, row);
+      for (int64_t k = 0; k < inputs; ++k)
+        store(panel, (k / depth * panelWidth + lane) * depth + k % depth, row[k], isBF16);
+    }
+    sink.write(panel);
+  }
+}
+
+void Packer::packSlot(WeightType type, const Tensor &tensor, bool transposed, int64_t stride) {
+  if (type.getPacking() == Packing::panels)
+    packPanels(type, tensor, transposed);
+  else
+    packPlain(type, tensor);
+  sink.pad(stride - getSlotBytes(type));
+}
+
+llvm::Expected<Sha256Digest> treadle::packWeights(ModuleOp module, const TensorSource &source,
+                                                  llvm::StringRef libraryId,
+                                                  llvm::raw_pwrite_stream &os,
+                                                  const PackOptions &options) {
+  assert(os.tell() == 0 && "expected an empty file");
+  PackedHeader header = makePackedHeader(module, libraryId);
+  os << header.bytes;
+
+  Layout layout = layoutWeights(module);
+  Sink sink(os, source, options, header.dataBytes);
+  Packer packer(sink, options);
+  for (auto weight : module.getOps<WeightOp>()) {
+    int64_t stride = layout.symbols[weight.getSymNameAttr()].stride;
+    for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
+      const Tensor *tensor = source.find(name);
+      if (!tensor)
+        return makeError(source.getPath() + ": " + quote(name) + ": expected a tensor of shape " +
+                         describeShape(weight.getType().getShape()) + ", got none");
+      if (llvm::Error error = checkTensor(*tensor, weight.getType(), weight.getTransposed()))
+        return std::move(error);
+      packer.packSlot(weight.getType(), *tensor, weight.getTransposed(), stride);
+    }
+  }
+  Sha256Digest digest = sink.finish();
+  std::string digits = treadle::toHex(digest);
+  os.pwrite(digits.data(), digits.size(), header.digestOffset);
+  return digest;
+}

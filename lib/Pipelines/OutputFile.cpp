@@ -1,0 +1,62 @@
+//===- OutputFile.cpp - Files that appear whole or not at all -------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "OutputFile.h"
+
+#include "treadle/Support/Error.h"
+
+using namespace llvm;
+using namespace treadle;
+
+OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
+    : path(std::move(path)), file(std::move(file)),
+      stream(std::make_unique<raw_fd_ostream>(this->file.FD, /*shouldClose=*/false)) {}
+
+Expected<OutputFile> OutputFile::create(StringRef path) {
+  // Renaming onto a folder would fail after all the work.
+  if (sys::fs::is_directory(path))
+    return makeError(path + ": expected the name of a file, got a directory");
+  Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
+  if (!file)
+    return makeError(path + ": cannot write: " + toString(file.takeError()));
+  return OutputFile(path.str(), std::move(*file));
+}
+
+OutputFile::~OutputFile() {
+  if (!stream)
+    return;
+  // Nobody cares any more what could not be written.
+  stream->clear_error();
+  consumeError(file.discard());
+}
+
+Error OutputFile::flush() {
+  stream->flush();
+  if (!stream->has_error())
+    return Error::success();
+  std::error_code code = stream->error();
+  stream->clear_error();
+  return makeError(path + ": cannot write: " + code.message());
+}
+
+Error OutputFile::keep() {
+  if (Error error = flush())
+    return error;
+  stream.reset();
+  if (Error error = file.keep(path))
+    return makeError(path + ": cannot write: " + toString(std::move(error)));
+  return Error::success();
+}
+
+Error treadle::writeOutputFile(StringRef path, StringRef text) {
+  Expected<OutputFile> file = OutputFile::create(path);
+  if (!file)
+    return file.takeError();
+  file->os() << text;
+  return file->keep();
+}

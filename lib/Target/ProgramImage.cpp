@@ -1,0 +1,330 @@
+//===- ProgramImage.cpp - What the compiler tells the runtime -------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Target/ProgramImage.h"
+
+#include "Program.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "treadle/Support/Error.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/SHA256.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cstring>
+
+using namespace mlir;
+using namespace treadle;
+using llvm::Error;
+using llvm::Expected;
+
+//===----------------------------------------------------------------------===//
+// Facts of the module
+//===----------------------------------------------------------------------===//
+
+Expected<ModelAttr> treadle::getModelAttr(ModuleOp module) {
+  if (auto model = module->getAttrOfType<ModelAttr>("treadle.model"))
+    return model;
+  return makeError("expected a module with the attribute treadle.model");
+}
+
+Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
+  std::vector<EntryPoint> entries;
+  for (auto function : module.getOps<func::FuncOp>()) {
+    auto entry = function->getAttrOfType<EntryAttr>("treadle.entry");
+    if (!entry)
+      continue;
+    auto arenaBytes = function->getAttrOfType<IntegerAttr>("treadle.arena_bytes");
+    if (!arenaBytes || arenaBytes.getInt() < 0 || entry.getRows() < 1)
+      return makeError("@" + function.getName() +
+                       ": expected a positive row count and treadle.arena_bytes");
+    entries.push_back({function.getName().str(), entry.getKind(), entry.getRows(),
+                       arenaBytes.getInt()});
+  }
+  llvm::stable_sort(entries, [](const EntryPoint &a, const EntryPoint &b) {
+    return std::pair(a.kind, a.rows) < std::pair(b.kind, b.rows);
+  });
+  for (EntryKind kind : {EntryKind::forward, EntryKind::head})
+    if (llvm::none_of(entries, [&](const EntryPoint &entry) {
+          return entry.kind == kind && entry.rows == 1;
+        }))
+      return makeError("expected an entry point '" + stringifyEntryKind(kind) + "' of one row");
+  return entries;
+}
+
+//===----------------------------------------------------------------------===//
+// The image
+//===----------------------------------------------------------------------===//
+
+/// Collects arrays behind a header; everything is aligned to 8 bytes.
+class ImageWriter {
+public:
+  ImageWriter() : bytes(sizeof(treadle_program_header), '\0') {}
+
+  template <typename T> treadle_program_span append(llvm::ArrayRef<T> elements) {
+    return appendBytes(reinterpret_cast<const char *>(elements.data()), elements.size(),
+                       elements.size() * sizeof(T));
+  }
+  treadle_program_span append(StringRef text) {
+    treadle_program_span span = appendBytes(text.data(), text.size(), text.size());
+    bytes.push_back('\0');
+    return span;
+  }
+  std::string finish(const treadle_program_header &header) {
+    std::memcpy(bytes.data(), &header, sizeof header);
+    return std::move(bytes);
+  }
+
+private:
+  treadle_program_span appendBytes(const char *data, uint64_t count, uint64_t size) {
+    bytes.resize(llvm::alignTo(bytes.size(), 8), '\0');
+    treadle_program_span span{bytes.size(), count};
+    bytes.append(data, size);
+    return span;
+  }
+
+  std::string bytes;
+};
+
+static Expected<uint32_t> getElement(Type type) {
+  if (type.isF32())
+    return TREADLE_PROGRAM_ELEMENT_F32;
+  if (type.isBF16())
+    return TREADLE_PROGRAM_ELEMENT_BF16;
+  if (type.isInteger(32))
+    return TREADLE_PROGRAM_ELEMENT_I32;
+  if (type.isInteger(8))
+    return TREADLE_PROGRAM_ELEMENT_U8;
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  return makeError("expected a state of f32, bf16, i32 or i8, got " + llvm::Twine(name));
+}
+
+static uint32_t getStateKind(StateKind kind) {
+  switch (kind) {
+  case StateKind::append:
+    return TREADLE_PROGRAM_STATE_APPEND;
+  case StateKind::fixed:
+    return TREADLE_PROGRAM_STATE_FIXED;
+  case StateKind::ring:
+    return TREADLE_PROGRAM_STATE_RING;
+  }
+  llvm_unreachable("covered switch");
+}
+
+static Expected<treadle_program_state> describeState(StateOp op, SlotLayout place,
+                                                     ImageWriter &image) {
+  StateType type = op.getType();
+  llvm::ArrayRef<int64_t> row = type.getRowShape();
+  if (op.getSlots().size() > TREADLE_PROGRAM_MAX_SLOT_RANK ||
+      row.size() > TREADLE_PROGRAM_MAX_ROW_RANK)
+    return makeError("@" + op.getSymName() + ": expected at most 3 slot and 4 row dimensions");
+  Expected<uint32_t> element = getElement(type.getElementType());
+  if (!element)
+    return element.takeError();
+
+  treadle_program_state state{};
+  state.name = image.append(op.getSymName());
+  state.kind = getStateKind(type.getKind());
+  state.element = *element;
+  state.slot_rank = op.getSlots().size();
+  state.row_rank = row.size();
+  llvm::copy(op.getSlots(), state.slot_dims);
+  llvm::copy(row, state.row_dims);
+  state.pass_dim = op.getLoopSlot() ? *op.getLoopSlot() : -1;
+  state.rows = type.getKind() == StateKind::fixed ? 1 : type.getShape().front();
+  state.offset = place.offset;
+  state.slot_stride = place.stride;
+  state.row_stride = getSlotBytes(type) / state.rows;
+  return state;
+}
+
+/// The table of states, and where in it `ids` and `mask` are.
+struct StateTable {
+  std::vector<treadle_program_state> states;
+  uint32_t ids = 0, mask = 0;
+  uint64_t bytes = 0;
+};
+
+/// The runtime keeps every session's ids and mask. A model that reads neither
+/// does not declare them; then they lie behind its own states.
+static uint32_t findOrAppend(StateTable &table, StringRef name, uint32_t element,
+                             uint64_t elementBytes, ModelAttr model, ModuleOp module,
+                             ImageWriter &image) {
+  uint32_t index = 0;
+  for (auto op : module.getOps<StateOp>()) {
+    if (op.getSymName() == name)
+      return index;
+    ++index;
+  }
+  treadle_program_state state{};
+  state.name = image.append(name);
+  state.kind = TREADLE_PROGRAM_STATE_APPEND;
+  state.element = element;
+  state.pass_dim = -1;
+  state.rows = model.getCapacity();
+  state.offset = table.bytes;
+  state.row_stride = elementBytes;
+  state.slot_stride = llvm::alignTo(state.rows * elementBytes, slotAlignment);
+  table.bytes += state.slot_stride;
+  table.states.push_back(state);
+  return table.states.size() - 1;
+}
+
+static Expected<StateTable> describeStates(ModuleOp module, ModelAttr model, ImageWriter &image) {
+  StateTable table;
+  Layout layout = layoutStates(module);
+  table.bytes = layout.bytes;
+  for (auto op : module.getOps<StateOp>()) {
+    Expected<treadle_program_state> state =
+        describeState(op, layout.symbols[op.getSymNameAttr()], image);
+    if (!state)
+      return state.takeError();
+    table.states.push_back(*state);
+  }
+  table.ids =
+      findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
+  table.mask =
+      findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
+  return table;
+}
+
+static treadle_program_weights describeWeights(const WeightsImage &from) {
+  treadle_program_weights weights{};
+  switch (from.mode) {
+  case WeightsImage::Mode::none:
+    weights.mode = TREADLE_PROGRAM_WEIGHTS_NONE;
+    return weights;
+  case WeightsImage::Mode::embed:
+    weights.mode = TREADLE_PROGRAM_WEIGHTS_EMBED;
+    break;
+  case WeightsImage::Mode::external:
+    weights.mode = TREADLE_PROGRAM_WEIGHTS_EXTERNAL;
+    break;
+  }
+  weights.file_size = from.fileBytes;
+  weights.header_size = from.headerBytes;
+  weights.digest_offset = from.digestOffset;
+  llvm::copy(from.headerDigest, weights.header_digest);
+  llvm::copy(from.contentDigest, weights.content_digest);
+  return weights;
+}
+
+static treadle_program_golden describeGolden(const GoldenVector &from, ImageWriter &image) {
+  treadle_program_golden golden{};
+  golden.ids = image.append(llvm::ArrayRef(from.ids));
+  golden.mask = image.append(llvm::ArrayRef(from.mask));
+  golden.logits = image.append(llvm::ArrayRef(from.logits));
+  golden.loops = from.loops;
+  golden.tolerance = from.tolerance;
+  return golden;
+}
+
+/// Golden vectors come from a file, so they are checked against the model.
+static Error checkGolden(const GoldenVector &golden, ModelAttr model) {
+  uint64_t count = golden.ids.size();
+  if (count == 0 || count > uint64_t(model.getCapacity()))
+    return makeError("expected 1 to " + llvm::Twine(model.getCapacity()) + " golden ids, got " +
+                     llvm::Twine(count));
+  for (int32_t id : golden.ids)
+    if (id < 0 || id >= model.getVocabulary())
+      return makeError("expected golden ids below " + llvm::Twine(model.getVocabulary()) +
+                       ", got " + llvm::Twine(id));
+  if (!golden.mask.empty() && golden.mask.size() != count)
+    return makeError("expected a golden mask of " + llvm::Twine(count) + " entries, got " +
+                     llvm::Twine(golden.mask.size()));
+  if (golden.logits.size() != count * model.getVocabulary())
+    return makeError("expected golden logits of " + llvm::Twine(count) + " x " +
+                     llvm::Twine(model.getVocabulary()) + ", got " +
+                     llvm::Twine(golden.logits.size()) + " in all");
+  if (golden.loops < 1 || golden.loops > model.getMaxLoops())
+    return makeError("expected golden loops of 1 to " + llvm::Twine(model.getMaxLoops()) +
+                     ", got " + llvm::Twine(golden.loops));
+  return Error::success();
+}
+
+Expected<std::string> treadle::buildProgramImage(ModuleOp module,
+                                                 llvm::ArrayRef<EntryPoint> entries,
+                                                 const ProgramFacts &facts) {
+  Expected<ModelAttr> model = getModelAttr(module);
+  if (!model)
+    return model.takeError();
+
+  ImageWriter image;
+  treadle_program_header header{};
+  header.magic = TREADLE_PROGRAM_MAGIC;
+  header.format = TREADLE_PROGRAM_FORMAT;
+  header.header_size = sizeof header;
+  header.name = image.append(StringRef(facts.name));
+  header.info_json = image.append(StringRef(facts.infoJson));
+  SmallVector<int32_t> eos(model->getEos().asArrayRef());
+  header.eos_ids = image.append(llvm::ArrayRef<int32_t>(eos));
+
+  std::vector<treadle_program_entry> entryTable;
+  for (const EntryPoint &entry : entries)
+    entryTable.push_back({entry.kind == EntryKind::forward ? TREADLE_PROGRAM_ENTRY_FORWARD
+                                                           : TREADLE_PROGRAM_ENTRY_HEAD,
+                          uint32_t(entry.rows), uint64_t(entry.arenaBytes)});
+  header.entries = image.append(llvm::ArrayRef(entryTable));
+
+  Expected<StateTable> states = describeStates(module, *model, image);
+  if (!states)
+    return states.takeError();
+  header.states = image.append(llvm::ArrayRef(states->states));
+  header.state_bytes = states->bytes;
+  header.ids_state = states->ids;
+  header.mask_state = states->mask;
+
+  std::vector<treadle_program_golden> golden;
+  for (const GoldenVector &vector : facts.golden) {
+    if (Error error = checkGolden(vector, *model))
+      return error;
+    golden.push_back(describeGolden(vector, image));
+  }
+  header.golden = image.append(llvm::ArrayRef(golden));
+
+  llvm::copy(facts.configDigest, header.config_digest);
+  llvm::copy(facts.libraryId, header.library_id);
+  header.vocab_size = model->getVocabulary();
+  header.hidden_size = model->getHidden();
+  header.context = model->getCapacity();
+  header.config_context = model->getConfigCapacity();
+  header.max_loops = model->getMaxLoops();
+  header.config_loops = model->getConfigLoops();
+  header.weights = describeWeights(facts.weights);
+  return image.finish(header);
+}
+
+//===----------------------------------------------------------------------===//
+// Ids
+//===----------------------------------------------------------------------===//
+
+/// The sources of a weight are names in somebody's file, so they stay out.
+Digest treadle::computeWeightsId(ModuleOp module, const Digest &configDigest) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << llvm::toStringRef(configDigest);
+  for (auto weight : module.getOps<WeightOp>()) {
+    os << weight.getSymName() << ' ' << weight.getType() << ' ';
+    llvm::interleave(weight.getSlots(), os, "x");
+    os << '\n';
+  }
+  return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
+}
+
+Digest treadle::computeLibraryId(ModuleOp module, const Digest &configDigest, StringRef device) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << llvm::toStringRef(computeWeightsId(module, configDigest)) << TREADLE_PROGRAM_FORMAT << ' '
+     << device << '\n';
+  for (auto state : module.getOps<StateOp>()) {
+    os << state.getSymName() << ' ' << state.getType() << ' ';
+    llvm::interleave(state.getSlots(), os, "x");
+    os << '\n';
+  }
+  return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
+}

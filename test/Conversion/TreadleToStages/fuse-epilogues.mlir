@@ -1,0 +1,45 @@
+// RUN: treadle-opt %s --convert-treadle-to-stages --treadle-fuse-epilogues | FileCheck %s
+
+// CHECK-LABEL: func.func @fires
+func.func @fires(%x: tensor<4x32xf32>, %r: tensor<4x48xf32>, %w: !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32> {
+  // CHECK: treadle.stage {{.*}} (%{{.*}} <0, all>, %{{.*}} <1, all>, %[[R:.*]] = %{{.*}} : tensor<4x48xf32> <0, 1>)
+  // CHECK-NEXT: %[[P:.*]] = treadle.linear
+  // CHECK-NEXT: %[[Y:.*]] = arith.addf %[[P]], %[[R]]
+  // CHECK-NEXT: treadle.yield %[[Y]]
+  // CHECK-NOT: treadle.stage
+  // CHECK: return
+  %p = treadle.linear %x, %w : (tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32>
+  %y = arith.addf %p, %r : tensor<4x48xf32>
+  return %y : tensor<4x48xf32>
+}
+
+// Of two producers the later one takes the epilogue; the other stays an input.
+// CHECK-LABEL: func.func @later_producer
+func.func @later_producer(%x: tensor<4x32xf32>, %w: !treadle.weight<48x32xf32, panels>, %v: !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32> {
+  // CHECK: %[[GATE:.*]] = treadle.stage
+  // CHECK-NEXT: treadle.linear
+  // CHECK: treadle.stage {{.*}}, %[[G:.*]] = %[[GATE]] : tensor<4x48xf32> <0, 1>)
+  // CHECK-NEXT: %[[UP:.*]] = treadle.linear
+  // CHECK-NEXT: treadle.glu %[[G]], %[[UP]]
+  %gate = treadle.linear %x, %w : (tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32>
+  %up = treadle.linear %x, %v : (tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32>
+  %y = treadle.glu %gate, %up {activation = #treadle.activation<silu>} : tensor<4x48xf32>
+  return %y : tensor<4x48xf32>
+}
+
+// CHECK-LABEL: func.func @other_use
+func.func @other_use(%x: tensor<4x32xf32>, %r: tensor<4x48xf32>, %w: !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>) {
+  // CHECK-COUNT-2: treadle.stage
+  %p = treadle.linear %x, %w : (tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32>
+  %y = arith.addf %p, %r : tensor<4x48xf32>
+  return %p, %y : tensor<4x48xf32>, tensor<4x48xf32>
+}
+
+// The tiles differ: rows x heads against rows x outputs.
+// CHECK-LABEL: func.func @other_tiles
+func.func @other_tiles(%x: tensor<4x32xf32>, %t: tensor<4x2x4xf32>) -> tensor<4x32xf32> {
+  // CHECK-COUNT-2: treadle.stage
+  %p = treadle.rope %x, %t {heads = 4 : i64, pairing = #treadle.rope_pairing<half>} : (tensor<4x32xf32>, tensor<4x2x4xf32>) -> tensor<4x32xf32>
+  %y = arith.addf %p, %x : tensor<4x32xf32>
+  return %y : tensor<4x32xf32>
+}

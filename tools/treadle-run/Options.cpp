@@ -1,0 +1,278 @@
+//===- Options.cpp - The command line of treadle-run ----------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Options.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+
+using namespace treadle::run;
+
+static const char helpText[] =
+    R"(treadle-run: run, check and measure a compiled model
+
+usage: treadle-run OUT.so --info | --verify | --selftest | --bench
+       treadle-run OUT.so --ids=1,2,3 [-n 32] [options]
+
+Actions:
+  --info            what the library says of itself: model, entry points, states
+  --verify          hash the weights and compare them with their digest
+  --selftest        golden vectors of the reference, if the library holds some, and
+                    the same bits however tokens are cut into calls
+  --bench           tokens and bytes per second, against the read bandwidth of this
+                    machine measured in the same run
+  --ids=1,2,3       continue these token ids and print the new ones as they come,
+                    the model's end-of-text id last
+
+Options of --ids:
+  -n N              how many tokens to generate at most (default 32)
+  --temperature=T   0 (default): the most probable token, the lowest id among equals
+  --top-k=K         keep the K most probable tokens and their equals (default 0: all)
+  --top-p=P         keep the most probable tokens up to this sum (default 1: all)
+  --seed=N          seed of the random draws (default 0)
+  --on-full=WHAT    at the context's end: stop (default), or recompute the last
+                    tokens from scratch for each new one
+
+Options of --ids and --bench:
+  --loops=N|config  passes of the model's loop (default 1)
+  --context=N       positions to use at most (default: as many as compiled for)
+  --threads=1       a library runs on one thread for now
+
+Options of all:
+  --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights
+  --help            this text
+)";
+
+namespace {
+
+/// One flag: how it is called, and what takes its value. Flags without a value are
+/// handled by `apply` with an empty one. `apply` returns what was expected, or "".
+struct Flag {
+  const char *name;
+  bool hasValue;
+  std::function<std::string(const std::string &)> apply;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+static bool parseInteger(const std::string &text, int64_t low, int64_t high,
+                         int64_t &value) {
+  if (text.empty() || std::isspace(static_cast<unsigned char>(text[0])))
+    return false;
+  char *end;
+  errno = 0;
+  value = std::strtoll(text.c_str(), &end, 10);
+  return !*end && !errno && value >= low && value <= high;
+}
+
+template <typename Integer>
+static std::string setInteger(const std::string &text, int64_t low,
+                              Integer &to) {
+  using Limits = std::numeric_limits<Integer>;
+  int64_t high = sizeof(Integer) < 8 ? static_cast<int64_t>(Limits::max())
+                                     : std::numeric_limits<int64_t>::max();
+  int64_t value;
+  if (!parseInteger(text, low, high, value))
+    return "an integer from " + std::to_string(low) + " to " +
+           std::to_string(high);
+  to = static_cast<Integer>(value);
+  return "";
+}
+
+static std::string setNumber(const std::string &text, float low, float high,
+                             const char *expected, float &to) {
+  char *end;
+  to = std::strtof(text.c_str(), &end);
+  bool whole = !text.empty() && !*end;
+  return whole && to >= low && to <= high ? "" : expected;
+}
+
+static std::string setIds(const std::string &text, std::vector<int32_t> &ids) {
+  const char *expected = "token ids separated by commas";
+  for (size_t start = 0; start <= text.size();) {
+    size_t comma = std::min(text.find(',', start), text.size());
+    int64_t id;
+    if (!parseInteger(text.substr(start, comma - start), 0,
+                      std::numeric_limits<int32_t>::max(), id))
+      return expected;
+    ids.push_back(static_cast<int32_t>(id));
+    start = comma + 1;
+  }
+  return "";
+}
+
+//===----------------------------------------------------------------------===//
+// Flags
+//===----------------------------------------------------------------------===//
+
+static std::vector<Flag>
+makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
+  auto choose = [&action, &conflict](Action chosen) {
+    conflict |= action && *action != chosen;
+    action = chosen;
+    return std::string();
+  };
+  auto chooser = [choose](Action chosen) {
+    return [=](const std::string &) { return choose(chosen); };
+  };
+  return {
+      {"--info", false, chooser(Action::Info)},
+      {"--verify", false, chooser(Action::Verify)},
+      {"--selftest", false, chooser(Action::SelfTest)},
+      {"--bench", false, chooser(Action::Bench)},
+      {"--ids", true,
+       [&options, choose](const std::string &text) {
+         options.ids.clear();
+         choose(Action::Generate);
+         return setIds(text, options.ids);
+       }},
+      {"-n", true,
+       [&options](const std::string &text) {
+         return setInteger(text, 0, options.count);
+       }},
+      {"--temperature", true,
+       [&options](const std::string &text) {
+         return setNumber(text, 0, std::numeric_limits<float>::max(),
+                          "a number that is not negative", options.temperature);
+       }},
+      {"--top-k", true,
+       [&options](const std::string &text) {
+         return setInteger(text, 0, options.topK);
+       }},
+      {"--top-p", true,
+       [&options](const std::string &text) {
+         return setNumber(text, 0, 1, "a number from 0 to 1", options.topP);
+       }},
+      {"--seed", true,
+       [&options](const std::string &text) {
+         return setInteger(text, 0, options.seed);
+       }},
+      {"--loops", true,
+       [&options](const std::string &text) -> std::string {
+         if (text == "config")
+           return options.loops = -1, "";
+         return setInteger(text, 1, options.loops).empty()
+                    ? ""
+                    : "a number of passes of 1 or more, or config";
+       }},
+      {"--context", true,
+       [&options](const std::string &text) {
+         return setInteger(text, 1, options.context);
+       }},
+      {"--on-full", true,
+       [&options](const std::string &text) -> std::string {
+         options.recompute = text == "recompute";
+         return options.recompute || text == "stop" ? "" : "stop or recompute";
+       }},
+      {"--threads", true,
+       [](const std::string &text) -> std::string {
+         return text == "1" ? "" : "1: a library runs on one thread for now";
+       }},
+      {"--weights", true,
+       [&options](const std::string &text) -> std::string {
+         options.weights = text;
+         return text.empty() ? "a file" : "";
+       }},
+  };
+}
+
+/// Edit distance, to name the flag that was probably meant.
+static size_t distance(const std::string &a, const std::string &b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
+    }
+  }
+  return row[b.size()];
+}
+
+static std::string nearestFlag(const std::vector<Flag> &flags,
+                               const std::string &name) {
+  std::string best;
+  size_t least = 4;
+  for (const Flag &flag : flags)
+    if (size_t d = distance(flag.name, name); d < least) {
+      least = d;
+      best = flag.name;
+    }
+  return best;
+}
+
+static Parsed fail(const std::string &message) {
+  std::fprintf(stderr, "treadle-run: error: %s\n", message.c_str());
+  return {std::nullopt, 2};
+}
+
+Parsed treadle::run::parseOptions(int argc, char **argv) {
+  Options options;
+  std::optional<Action> action;
+  bool conflict = false;
+  const std::vector<Flag> flags = makeFlags(options, action, conflict);
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    if (argument == "--help" || argument == "-h") {
+      std::fputs(helpText, stdout);
+      return {std::nullopt, 0};
+    }
+    if (argument.empty() || argument[0] != '-') {
+      if (!options.library.empty())
+        return fail("expects one library, got '" + options.library + "' and '" +
+                    argument + "'");
+      options.library = argument;
+      continue;
+    }
+    size_t equals = argument.find('=');
+    std::string name = argument.substr(0, equals);
+    auto flag = std::find_if(flags.begin(), flags.end(),
+                             [&](const Flag &f) { return name == f.name; });
+    if (flag == flags.end()) {
+      std::string nearest = nearestFlag(flags, name);
+      return fail("unknown option '" + name + "'" +
+                  (nearest.empty() ? "; see --help"
+                                   : ", did you mean '" + nearest + "'?"));
+    }
+    std::string value;
+    if (!flag->hasValue) {
+      if (equals != std::string::npos)
+        return fail(name + " takes no value");
+    } else if (equals != std::string::npos) {
+      value = argument.substr(equals + 1);
+    } else if (i + 1 < argc) {
+      value = argv[++i];
+    } else {
+      return fail(name + " needs a value");
+    }
+    if (std::string expected = flag->apply(value); !expected.empty())
+      return fail(name + " expects " + expected + ", got '" + value + "'");
+  }
+  if (options.library.empty())
+    return fail("expects a library: treadle-run OUT.so --info (see --help)");
+  if (!action)
+    return fail("expects --info, --verify, --selftest, --bench or --ids=...");
+  if (conflict)
+    return fail("expects one of --info, --verify, --selftest, --bench, --ids");
+  options.action = *action;
+  return {options, 0};
+}

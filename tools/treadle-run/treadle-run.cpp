@@ -1,0 +1,32 @@
+//===- treadle-run.cpp - Run, check and measure a compiled model ----------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Actions.h"
+
+using namespace treadle::run;
+
+int main(int argc, char **argv) {
+  Parsed parsed = parseOptions(argc, argv);
+  if (!parsed.options)
+    return parsed.exitCode;
+  const Options &options = *parsed.options;
+  Library library(options);
+  switch (options.action) {
+  case Action::Info:
+    return printInfo(library);
+  case Action::Verify:
+    return verify(library);
+  case Action::SelfTest:
+    return selfTest(library);
+  case Action::Bench:
+    return bench(library, options);
+  case Action::Generate:
+    return generate(library, options);
+  }
+  return 1;
+}
