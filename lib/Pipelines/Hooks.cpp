@@ -25,12 +25,12 @@ Error treadle::loadPlugin(StringRef file, HookRegistry &hooks) {
   // Checks MLIR's own entry point and its version.
   Expected<mlir::PassPlugin> plugin = mlir::PassPlugin::load(file.str());
   if (!plugin)
-    return plugin.takeError();
+    return makeError("--load-pass-plugin: " + file + ": " + toString(plugin.takeError()));
   sys::DynamicLibrary library = sys::DynamicLibrary::getPermanentLibrary(file.str().c_str());
   auto registerHooks = reinterpret_cast<void (*)(HookRegistry &)>(
       library.getAddressOfSymbol("treadleRegisterHooks"));
   if (!registerHooks)
-    return makeError(file + ": expected the function treadleRegisterHooks, which says where the "
+    return makeError("--load-pass-plugin: " + file + ": expected the function treadleRegisterHooks, which says where the "
                             "plugin's passes run");
   registerHooks(hooks);
   return Error::success();

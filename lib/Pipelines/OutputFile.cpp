@@ -30,8 +30,11 @@ Expected<OutputFile> OutputFile::create(StringRef path) {
 OutputFile::~OutputFile() {
   if (!stream)
     return;
-  // Nobody cares any more what could not be written.
+  // A stream that ends with an error that nobody has seen ends the process. Here
+  // nobody cares any more what could not be written.
+  stream->flush();
   stream->clear_error();
+  stream.reset();
   consumeError(file.discard());
 }
 

@@ -8,6 +8,7 @@
 
 #include "treadle/Target/CPU/CPUTarget.h"
 
+#include "treadle/Support/Error.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -20,10 +21,6 @@
 
 using namespace llvm;
 using namespace treadle;
-
-template <typename... Args> static Error makeError(const char *format, Args &&...args) {
-  return createStringError(inconvertibleErrorCode(), format, std::forward<Args>(args)...);
-}
 
 /// Makes LLVM's code generators known. LLVM keeps them in a process-wide list,
 /// and adding one twice is harmless.
@@ -56,16 +53,15 @@ static std::string getHostFeatures() {
   return features.getString();
 }
 
-/// The CPU name that is fewest edits away, for the error message.
-static StringRef findNearestCPU(StringRef cpu, const MCSubtargetInfo &info) {
-  StringRef nearest;
-  unsigned best = ~0u;
-  for (const SubtargetSubTypeKV &candidate : info.getAllProcessorDescriptions()) {
-    unsigned distance = cpu.edit_distance(StringRef(candidate.Key));
-    if (distance < best)
-      std::tie(nearest, best) = std::tuple(StringRef(candidate.Key), distance);
-  }
-  return nearest;
+/// What to write instead of an unknown CPU: a name that looks like it, or examples.
+static std::string suggestCPU(StringRef cpu, const Triple &triple, const MCSubtargetInfo &info) {
+  constexpr unsigned farthest = 2;
+  for (unsigned distance = 1; distance <= farthest; ++distance)
+    for (const SubtargetSubTypeKV &candidate : info.getAllProcessorDescriptions())
+      if (cpu.edit_distance(candidate.Key) == distance)
+        return (Twine("did you mean '") + candidate.Key + "'?").str();
+  return triple.isAArch64() ? "expected native, neoverse-v1, neoverse-n2, ..."
+                            : "expected native, x86-64-v3, x86-64-v4, znver4, ...";
 }
 
 StringRef CPUTarget::getArch() const { return Triple::getArchTypeName(Triple(triple).getArch()); }
@@ -74,19 +70,18 @@ Expected<CPUTarget> treadle::resolveCPUTarget(StringRef cpu, StringRef tripleNam
   initializeTargets();
   Triple host(sys::getDefaultTargetTriple());
   Triple triple(tripleName.empty() ? host.str() : Triple::normalize(tripleName));
-  if (!triple.isOSLinux() || !(triple.isX86_64() || triple.isAArch64(64)) || !triple.isLittleEndian())
-    return makeError("expects a triple of x86_64 or aarch64 Linux, got '%s'",
-                     triple.str().c_str());
+  if (!triple.isOSLinux() || !(triple.isX86_64() || triple.isAArch64(64)) ||
+      !triple.isLittleEndian())
+    return makeError("--triple: expected x86_64 or aarch64 Linux, got '" + quote(tripleName) + "'");
 
   CPUTarget target;
   target.triple = triple.str();
   target.cpu = cpu.str();
   if (cpu == "native") {
     if (triple.getArch() != host.getArch())
-      return makeError("--cpu=native means this machine, which is no %s; name a CPU, for instance "
-                       "--cpu=%s",
-                       target.getArch().str().c_str(),
-                       triple.isAArch64() ? "neoverse-v1" : "x86-64-v3");
+      return makeError("--cpu: native means this machine, which is no " + target.getArch() +
+                       "; name a CPU, for instance " +
+                       (triple.isAArch64() ? "neoverse-v1" : "x86-64-v3"));
     target.cpu = sys::getHostCPUName().str();
     target.features = getHostFeatures();
   }
@@ -94,13 +89,12 @@ Expected<CPUTarget> treadle::resolveCPUTarget(StringRef cpu, StringRef tripleNam
   std::string error;
   const Target *llvmTarget = TargetRegistry::lookupTarget(triple, error);
   if (!llvmTarget)
-    return makeError("%s", error.c_str());
+    return makeError("--triple: " + error);
   // Looked up without a CPU first: LLVM prints its own complaint about an unknown one.
   std::unique_ptr<MCSubtargetInfo> info(llvmTarget->createMCSubtargetInfo(triple, "", ""));
   if (!info->isCPUStringValid(target.cpu))
-    return makeError("unknown CPU '%s' for %s; did you mean '%s'?", target.cpu.c_str(),
-                     target.getArch().str().c_str(),
-                     findNearestCPU(target.cpu, *info).str().c_str());
+    return makeError("--cpu: unknown CPU '" + quote(target.cpu) + "' for " + target.getArch() +
+                     "; " + suggestCPU(target.cpu, triple, *info));
   info.reset(llvmTarget->createMCSubtargetInfo(triple, target.cpu, target.features));
 
   if (triple.isAArch64()) {
@@ -110,8 +104,8 @@ Expected<CPUTarget> treadle::resolveCPUTarget(StringRef cpu, StringRef tripleNam
   }
   // Kernels are written with fused multiply-adds on whole vectors.
   if (!info->checkFeatures("+avx2,+fma,+f16c"))
-    return makeError("expects a CPU with AVX2 and FMA (x86-64-v3 or later), got '%s'",
-                     target.cpu.c_str());
+    return makeError("--cpu: expected a CPU with AVX2 and FMA (x86-64-v3 or later), got '" +
+                     target.cpu + "'");
   bool avx512 = info->checkFeatures("+avx512f,+avx512bw,+avx512dq,+avx512vl");
   target.vectorBits = avx512 ? 512 : 256;
   target.vectorRegisters = avx512 ? 32 : 16;
