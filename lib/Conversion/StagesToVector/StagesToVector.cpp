@@ -133,6 +133,8 @@ func::FuncOp KernelTable::create(StageOp stage) {
                                      builder.getFunctionType(types, {}));
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());
+  // One function per distinct stage: inlined, its registers would compete with the entry point's.
+  kernel->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   kernel.addEntryBlock();
   StageKernel body(stage, kernel, options);
   return succeeded(emitTile(body)) ? kernel : func::FuncOp();
