@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def compile_library(request: pytest.FixtureRequest) -> Callable[..., None]:
+def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]:
     """`treadle.compile` with the libTreadle.so under test."""
     build = request.config.getoption("--treadle-build").resolve()
     library = build / "lib/libTreadle.so"
     if not library.exists():
         pytest.fail(f"no {library}: build it, or name another build with --treadle-build=DIR")
-
-    def compile_library(*arguments: object, **options: object) -> None:
-        treadle.compile(*arguments, library=library, **options)
-
-    return compile_library
+    return partial(treadle.compile, library=library)
 
 
 @pytest.fixture(scope="session")
