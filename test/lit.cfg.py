@@ -49,6 +49,10 @@ def host_features():
 
 config.available_features.update(host_features())
 
+# The documentation speaks of build/release.
+if os.path.realpath(config.treadle_binary_dir) == os.path.join(os.path.realpath(config.treadle_source_dir), "build/release"):
+    config.available_features.add("release")
+
 if config.sanitizers:
     config.available_features.add("asan")
     # MLIR itself is not instrumented: memory that it hands us must not count as poisoned.

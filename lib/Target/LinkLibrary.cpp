@@ -56,7 +56,7 @@ Error treadle::linkLibrary(const LinkInputs &inputs, StringRef out) {
 
   std::string output;
   raw_string_ostream os(output);
-  // The linker keeps its state in globals: one link at a time in a process.
+  // NOLINT: the linker keeps its state in globals, one link at a time in a process.
   static std::mutex linkerMutex;
   std::lock_guard<std::mutex> lock(linkerMutex);
   lld::Result result = lld::lldMain(pointers, os, os, {{lld::Gnu, &lld::elf::link}});

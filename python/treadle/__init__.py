@@ -1,11 +1,28 @@
 """Treadle: an ahead-of-time compiler for language models.
 
-`convert` and `random_weights` are functions of modules of the same name. They are imported here, not on demand,
-because the first import of a submodule binds its name in the package: a later one would hide the function.
+`compile`, `convert`, `random_weights` and `score` are functions of modules of the same name. They are imported here,
+not on demand, because the first import of a submodule binds its name in the package: a later one would hide the
+function. `compile` loads libTreadle.so when it is called.
 """
 
 from treadle import reference
+from treadle._capi import Status, TreadleError
+from treadle.compile import CompileError, compile
 from treadle.convert import convert
+from treadle.model import Model, Session, load
 from treadle.random_weights import random_weights
+from treadle.score import score
 
-__all__ = ["convert", "random_weights", "reference"]
+__all__ = [
+    "CompileError",
+    "Model",
+    "Session",
+    "Status",
+    "TreadleError",
+    "compile",
+    "convert",
+    "load",
+    "random_weights",
+    "reference",
+    "score",
+]

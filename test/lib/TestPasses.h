@@ -12,6 +12,7 @@
 namespace treadle::test {
 
 void registerPermuteTilesPass();
+void registerTestLayoutPass();
 
 } // namespace treadle::test
 

@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
   treadle::test::registerPermuteTilesPass();
+  treadle::test::registerTestLayoutPass();
   mlir::registerTransformsPasses();
-  return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Treadle pass driver\n", registry));
 }

@@ -123,7 +123,7 @@ void treadle::emitRope(StageKernel &kernel, RopeOp op) {
       int64_t columnsLeft = 2 * (mask ? pairs % numLanes : numLanes);
       Value lowMask = b.maskFirst(columnsLeft);
       bool hasHigh = columnsLeft > numLanes;
-      Value highMask = b.maskFirst(columnsLeft - numLanes);
+      Value highMask = hasHigh ? b.maskFirst(columnsLeft - numLanes) : Value();
       Value lowLanes = b.load(input, {row, low}, lowMask);
       Value highLanes = hasHigh ? b.load(input, {row, high}, highMask) : b.splat(0.0f);
       SmallVector<int64_t> even, odd, front, back;

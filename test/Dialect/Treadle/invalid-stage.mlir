@@ -192,3 +192,27 @@ func.func @stage_c9_kind(%x: tensor<4x8xf32>, %s: !treadle.state<ring, 8x8xf32>)
   }
   return
 }
+
+// -----
+
+func.func @stage_c10(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>) {
+  // expected-error@+1 {{expects the iteration dimensions of its core op, treadle.linear}}
+  %y = treadle.stage [<rows = 4>] (%a = %x : tensor<4x8xf32> <0, all>, %b = %w : !treadle.weight<16x8xf32, panels> <all, all>)
+      -> (tensor<4x16xf32> <0, all>) {
+    %0 = treadle.linear %a, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    treadle.yield %0 : tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @stage_c10_access(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>) {
+  // expected-error@+1 {{expects input 1 to be accessed as operand 1 of its core op, treadle.linear}}
+  %y = treadle.stage [<rows = 4>, <outputs = 16>] (%a = %x : tensor<4x8xf32> <0, all>, %b = %w : !treadle.weight<16x8xf32, panels> <all, all>)
+      -> (tensor<4x16xf32> <0, 1>) {
+    %0 = treadle.linear %a, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    treadle.yield %0 : tensor<4x16xf32>
+  }
+  return
+}

@@ -65,6 +65,8 @@ build_toys() { # flags
   toy toy-external.so -DTOY_MODE=EXTERNAL
   toy toy-any.so -DTOY_MODE=EXTERNAL -DTOY_ANY
   toy toy-other.so -DTOY_MODE=EMBED -DTOY_LIBRARY=2
+  toy toy-prefix.so -DTOY_MODE=EMBED \
+    -Wl,--defsym=one_treadle_model_query=treadle_model_query
   toy toy-append.so -DTOY_MODE=EMBED -DTOY_APPEND_ONLY -DTOY_LIBRARY=3
   toy toy-overrun.so -DTOY_MODE=EMBED -DTOY_BREAK=4
   toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1

@@ -164,7 +164,8 @@ LogicalResult GateBlendOp::verify() {
   if (gate.getPacking() != Packing::plain || !gate.getShape().empty())
     return emitOpError("expects a plain scalar gate, got ") << gate;
   // gate_blend_c2
-  if (getInput().getType() != getOrigin().getType() || getInput().getType() != getResult().getType())
+  if (getInput().getType() != getOrigin().getType() ||
+      getInput().getType() != getResult().getType())
     return emitOpError("expects input, origin and result of one type");
   return success();
 }

@@ -49,7 +49,8 @@ LogicalResult LoopOp::verify() {
     return emitOpError("expects a body of the index and one argument per init, of its type");
   // loop_c3
   Operation *yield = body.getTerminator();
-  if (yield->getOperandTypes() != getInits().getTypes() || getResultTypes() != getInits().getTypes())
+  if (yield->getOperandTypes() != getInits().getTypes() ||
+      getResultTypes() != getInits().getTypes())
     return emitOpError("expects to yield and return the types of its inits");
   return success();
 }
@@ -65,8 +66,7 @@ ParseResult LoopOp::parse(OpAsmParser &parser, OperationState &result) {
     return failure();
   if (succeeded(parser.parseOptionalKeyword("to"))) {
     hasTrips = true;
-    if (parser.parseOperand(trips) ||
-        parser.resolveOperand(trips, index.type, result.operands))
+    if (parser.parseOperand(trips) || parser.resolveOperand(trips, index.type, result.operands))
       return failure();
   }
   if (parser.parseKeyword("max") ||
@@ -90,8 +90,7 @@ ParseResult LoopOp::parse(OpAsmParser &parser, OperationState &result) {
   result.getOrAddProperties<Properties>().setOperandSegmentSizes(
       {hasTrips ? 1 : 0, static_cast<int32_t>(inits.size())});
   Region *body = result.addRegion();
-  if (parser.parseRegion(*body, arguments) ||
-      parser.parseOptionalAttrDict(result.attributes))
+  if (parser.parseRegion(*body, arguments) || parser.parseOptionalAttrDict(result.attributes))
     return failure();
   ensureTerminator(*body, parser.getBuilder(), result.location);
   return success();
@@ -159,7 +158,8 @@ static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, c
     // stage_c9
     auto state = dyn_cast<StateType>(type);
     if (dim == AccessAttr::position && (i != 0 || !state || state.getKind() != StateKind::append))
-      return stage.emitOpError("expects 'position' for the rows of an append state only, got it for ")
+      return stage.emitOpError(
+                 "expects 'position' for the rows of an append state only, got it for ")
              << what;
     if (dim < 0)
       continue;
@@ -187,8 +187,7 @@ LogicalResult StageOp::verify() {
     if (iteration.getExtent() <= 0)
       return emitOpError("expects positive extents, got ") << iteration.getExtent();
   // stage_c3
-  if (getAccesses().size() != getInputs().size() ||
-      getResultAccesses().size() != getNumResults())
+  if (getAccesses().size() != getInputs().size() || getResultAccesses().size() != getNumResults())
     return emitOpError("expects one access per input and per result");
   for (auto [i, input] : llvm::enumerate(getInputs()))
     if (failed(verifyAccess(*this, input.getType(), cast<AccessAttr>(getAccesses()[i]),
@@ -201,9 +200,8 @@ LogicalResult StageOp::verify() {
     // stage_c5
     for (int64_t dim = 0, e = getIterations().size(); dim < e; ++dim)
       if (llvm::count(access.getDims(), dim) != 1)
-        return emitOpError("expects result ")
-               << i << " to be cut once by iteration dimension " << dim
-               << ", or tiles overlap or leave gaps";
+        return emitOpError("expects result ") << i << " to be cut once by iteration dimension "
+                                              << dim << ", or tiles overlap or leave gaps";
   }
   // stage_c6
   unsigned cores = 0;
@@ -211,8 +209,7 @@ LogicalResult StageOp::verify() {
     if (isa<StageCoreOpInterface>(op))
       ++cores;
     else if (!op.hasTrait<OpTrait::Elementwise>() && !op.hasTrait<OpTrait::ConstantLike>())
-      return emitOpError("expects a core op and elementwise ops in the body, got ")
-             << op.getName();
+      return emitOpError("expects a core op and elementwise ops in the body, got ") << op.getName();
   }
   if (cores > 1)
     return emitOpError("expects at most one core op in the body, got ") << cores;
@@ -224,11 +221,30 @@ LogicalResult StageOp::verify() {
   }
   // stage_c8
   if (std::optional<ArrayRef<int64_t>> offsets = getOffsets()) {
-    if (offsets->size() != getNumResults() ||
-        llvm::any_of(*offsets, [](int64_t offset) {
+    if (offsets->size() != getNumResults() || llvm::any_of(*offsets, [](int64_t offset) {
           return offset != outputPlace && (offset < 0 || offset % slotAlignment != 0);
         }))
       return emitOpError("expects one -1 or non-negative multiple of 64 per result as offsets");
+  }
+  return success();
+}
+
+// The core op's own accesses are meaningful only once it is verified itself.
+LogicalResult StageOp::verifyRegions() {
+  // stage_c10
+  StageCoreOpInterface core = getCore();
+  if (!core)
+    return success();
+  SmallVector<IterationAttr> iterations = core.getIterationDims();
+  if (!llvm::equal(getIterations().getAsRange<IterationAttr>(), iterations))
+    return emitOpError("expects the iteration dimensions of its core op, ") << core->getName();
+  for (OpOperand &operand : core->getOpOperands()) {
+    auto argument = dyn_cast<BlockArgument>(operand.get());
+    if (argument &&
+        getAccesses()[argument.getArgNumber()] != core.getOperandAccess(operand.getOperandNumber()))
+      return emitOpError("expects input ")
+             << argument.getArgNumber() << " to be accessed as operand "
+             << operand.getOperandNumber() << " of its core op, " << core->getName();
   }
   return success();
 }

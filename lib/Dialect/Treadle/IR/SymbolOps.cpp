@@ -34,8 +34,8 @@ LogicalResult WeightOp::verify() {
   // weight_c2
   int64_t expected = llvm::product_of(getSlots());
   if (int64_t(getSources().size()) != expected)
-    return emitOpError("expects ") << expected << " sources, one per slot, got "
-                                   << getSources().size();
+    return emitOpError("expects ")
+           << expected << " sources, one per slot, got " << getSources().size();
   // weight_c3
   if (getTransposed() && getType().getShape().size() != 2)
     return emitOpError("expects a matrix where the sources are transposed, got ") << getType();

@@ -90,8 +90,7 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError, St
     return emitError() << "expects element type f32, bf16, i8 or i32, got " << element;
   // state_type_c3
   if (kind != StateKind::fixed && shape.empty())
-    return emitError() << "expects a row dimension in a state of kind "
-                       << stringifyStateKind(kind);
+    return emitError() << "expects a row dimension in a state of kind " << stringifyStateKind(kind);
   return verifyShape(emitError, shape);
 }
 

@@ -28,8 +28,8 @@ namespace treadle {
 /// memory, and low enough that no size in bytes overflows.
 constexpr int64_t maxElements = int64_t(1) << 48;
 
-/// The shape of an activation: dimension 0 counts rows and may be dynamic, the others are static, none
-/// is 0.
+/// The shape of an activation: dimension 0 counts rows and may be dynamic, the others are static,
+/// none is 0.
 inline bool isRowsShape(llvm::ArrayRef<int64_t> shape) {
   return !llvm::is_contained(shape, 0) &&
          llvm::none_of(shape.drop_front(), mlir::ShapedType::isDynamic);

@@ -74,6 +74,8 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     * (C7) `tile`, where given, has one positive size per iteration dimension.
     * (C8) `offsets`, where given, has one -1 or non-negative multiple of 64 per result.
     * (C9) `position` stands only for the rows of an append state.
+    * (C10) The iteration dimensions are those of the core op, if there is one, and so are
+      the accesses of the inputs that it takes directly.
 
     Example:
     ```mlir
@@ -96,6 +98,7 @@ def Treadle_StageOp : Treadle_Op<"stage", [
   let regions = (region SizedRegion<1>:$bodyRegion);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+  let hasRegionVerifier = 1;
   let extraClassDeclaration = [{
     /// The place, in `offsets`, of a result that is written to the entry point's output.
     static constexpr int64_t outputPlace = -1;

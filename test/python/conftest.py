@@ -1,0 +1,84 @@
+"""What several Python tests share: the build they run against, the toy libraries, and the record of errors."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import treadle
+
+ROOT = Path(__file__).parents[2]
+
+ERRORS = pytest.StashKey[dict[str, tuple[float, float]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--treadle-build",
+        type=Path,
+        default=ROOT / "build/release",
+        metavar="DIR",
+        help="the build whose libTreadle.so compiles the models (build/release)",
+    )
+
+
+@pytest.fixture(scope="session")
+def compile_library(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`treadle.compile` with the libTreadle.so under test."""
+    build = request.config.getoption("--treadle-build").resolve()
+    library = build / "lib/libTreadle.so"
+    if not library.exists():
+        pytest.fail(f"no {library}: build it, or name another build with --treadle-build=DIR")
+
+    def compile_library(*arguments: object, **options: object) -> None:
+        treadle.compile(*arguments, library=library, **options)
+
+    return compile_library
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with toy.so and its variants, hand-written models that have every kind of state (test/Runtime)."""
+    folder = tmp_path_factory.mktemp("toys")
+    subprocess.run([ROOT / "test/Runtime/Inputs/run.sh", folder, "toys"], check=True)
+    return folder
+
+
+@pytest.fixture
+def toy(toys: Path) -> Iterator[treadle.Model]:
+    with treadle.load(toys / "toy.so") as model:
+        yield model
+
+
+#
+# Errors
+#
+
+
+@pytest.fixture
+def report_error(request: pytest.FixtureRequest) -> Callable[[str, float, float], None]:
+    """report_error(what, error, tolerance): prints both, keeps them for the end of the run, and compares them."""
+    errors = request.config.stash.setdefault(ERRORS, {})
+
+    def report(what: str, error: float, tolerance: float) -> None:
+        print(f"{what}: error {error:.2e}, tolerance {tolerance:.2e}")
+        errors[what] = error, tolerance
+        assert error <= tolerance, what
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    errors = terminalreporter.config.stash.get(ERRORS, {})
+    if errors:
+        terminalreporter.section("errors against the reference")
+    for what, (error, tolerance) in sorted(errors.items()):
+        if terminalreporter.verbosity > 0 or error > tolerance / 2:
+            terminalreporter.line(f"{what}: error {error:.2e}, tolerance {tolerance:.2e}")
+    for dtype in ("f32", "bf16"):
+        of_dtype = [pair for what, pair in errors.items() if what.startswith(dtype)]
+        if of_dtype:
+            error, tolerance = max(of_dtype, key=lambda pair: pair[0] / pair[1])
+            terminalreporter.line(
+                f"{dtype}: {len(of_dtype)} comparisons, the worst has error {error:.2e} at tolerance {tolerance:.2e}"
+            )

@@ -1,0 +1,406 @@
+"""Compiled libraries against the reference, and against themselves however a sequence is run.
+
+Every case of cases.py and the published size, in f32 and bf16. Logits are judged as judge.py says; each error is
+reported with its tolerance at the end of the run (see conftest.py).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import treadle
+from cases import CASES, Case
+from judge import BF16_TOLERANCE, bf16_tolerance, f32_tolerance, relative_error, typical_error
+from numpy.typing import DTypeLike, NDArray
+from treadle.reference import Storage
+
+PUBLISHED = Case("published", json.loads(Path(__file__).with_name("published.json").read_text()), seed=99, loops=2)
+DTYPES: tuple[Storage, ...] = ("f32", "bf16")
+
+Report = Callable[[str, float, float], None]
+
+
+#
+# Libraries, each compiled once
+#
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A case with its files."""
+
+    case: Case
+    config: Path
+    weights: Path
+
+    @cache  # noqa: B019
+    def reference(
+        self, storage: Storage, dtype: DTypeLike, loops: int, masked: bool, start: int = 0, end: int | None = None
+    ) -> NDArray:
+        """Logits of the window [start, end) of the case's ids."""
+        window = slice(start, end)
+        mask = self.case.mask[window] if masked else None
+        model = self.case.reference(self.weights, dtype, storage)
+        return model.forward(self.case.ids[window], attention_mask=mask, n_think_loops=loops)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A case as a library, and what its logits should be."""
+
+    source: Source
+    dtype: Storage
+    library: Path
+
+    @property
+    def case(self) -> Case:
+        return self.source.case
+
+    @cached_property
+    def model(self) -> treadle.Model:
+        return treadle.load(self.library)
+
+    @property
+    def all_loops(self) -> list[int]:
+        return list(range(1, self.model.info["max_loops"] + 1))
+
+    @property
+    def loops(self) -> int:
+        """The case's own number."""
+        return min(self.case.loops, self.model.info["max_loops"])
+
+    def session(self, loops: int | None = None, **options: Any) -> treadle.Session:
+        """What is read before it is written is a NaN."""
+        return self.model.session(loops=loops or self.loops, poison=True, **options)
+
+    def expected(self, *window: Any) -> tuple[NDArray, float]:
+        """Logits of `Source.reference(storage, dtype, *window)`, and what a library may differ from them."""
+        expected = self.source.reference(self.dtype, np.float64, *window)
+        if self.dtype == "f32":
+            return expected, f32_tolerance(relative_error(self.source.reference("f32", np.float32, *window), expected))
+        return expected, bf16_tolerance(relative_error(expected, self.source.reference("f32", np.float64, *window)))
+
+
+PAIRS = {f"{case.name}-{dtype}": (case, dtype) for case in (*CASES, PUBLISHED) for dtype in DTYPES}
+
+
+@pytest.fixture(scope="module")
+def libraries(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    compile_library: Callable[..., None],
+) -> Iterator[Callable[[str], Compiled]]:
+    """Compiles what the selected tests ask for, two at a time, while they already run."""
+
+    sources: dict[str, Source] = {}
+
+    def start(name: str) -> Future[Compiled]:
+        case, dtype = PAIRS[name]
+        if case.name not in sources:
+            sources[case.name] = Source(case, *case.write(tmp_path_factory.mktemp(case.name)))
+        source = sources[case.name]
+        compiled = Compiled(source, dtype, source.config.with_name(f"{dtype}.so"))
+
+        def run() -> Compiled:
+            compile_library(
+                compiled.source.config, weights=compiled.source.weights, out=compiled.library, dtype=compiled.dtype
+            )
+            return compiled
+
+        return pool.submit(run)
+
+    items = (item for item in request.session.items if item.path == request.path)
+    asked = dict.fromkeys(item.callspec.params.get("compiled") for item in items if hasattr(item, "callspec"))
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {name: start(name) for name in asked if name}
+
+        def get(name: str) -> Compiled:
+            if name not in jobs:
+                jobs[name] = start(name)
+            return jobs[name].result()
+
+        yield get
+        for job in jobs.values():
+            job.cancel()
+
+
+@pytest.fixture
+def compiled(request: pytest.FixtureRequest, libraries: Callable[[str], Compiled]) -> Compiled:
+    return libraries(request.param)
+
+
+each = pytest.mark.parametrize("compiled", PAIRS, indirect=True)
+# One that loops and thinks, with several heads for each key, in each dtype.
+some = pytest.mark.parametrize("compiled", [name for name in PAIRS if name.startswith("13-")], indirect=True)
+
+
+#
+# Ways to run a sequence
+#
+
+
+def ragged(count: int, seed: int) -> list[int]:
+    """Pieces around the row counts of entry points that sum to `count`."""
+    generator, pieces = np.random.default_rng(seed), list[int]()
+    while sum(pieces) < count:
+        pieces.append(min(int(generator.choice([1, 2, 7, 15, 16, 17, 33, 127, 129])), count - sum(pieces)))
+    return pieces
+
+
+def run(session: treadle.Session, ids: NDArray, mask: NDArray | None, pieces: list[int]) -> NDArray:
+    """Logits of all tokens. Of single ones, "last" and "all" take turns: they run different entry points."""
+    logits, start = [], 0
+    for number, count in enumerate(pieces):
+        piece = slice(start, start + count)
+        start += count
+        last = count == 1 and number % 2
+        found = session.forward(ids[piece], None if mask is None else mask[piece], logits="last" if last else "all")
+        logits.append(found[None] if last else found)
+    assert start == len(ids)
+    return np.concatenate(logits)
+
+
+def same(a: NDArray, b: NDArray) -> bool:
+    """The same bits."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def same_states(a: treadle.Session, b: treadle.Session) -> bool:
+    ours, others = a.states(), b.states()
+    return ours.keys() == others.keys() and all(same(ours[name], others[name]) for name in ours)
+
+
+#
+# Numbers
+#
+
+
+@each
+@pytest.mark.parametrize("masked", [False, True], ids=["all", "masked"])
+def test_logits_are_those_of_the_reference(compiled: Compiled, masked: bool, report_error: Report) -> None:
+    case = compiled.case
+    for loops in compiled.all_loops if not masked else [compiled.loops]:
+        expected, tolerance = compiled.expected(loops, masked)
+        found = compiled.session(loops).forward(case.ids, case.mask if masked else None, logits="all")
+        report_error(f"{compiled.dtype} {case.name} loops {loops}", relative_error(found, expected), tolerance)
+
+
+@pytest.mark.parametrize("compiled", [name for name in PAIRS if name.endswith("bf16")], indirect=True)
+def test_bf16_rounds_what_the_reference_rounds(compiled: Compiled, report_error: Report) -> None:
+    windows = compiled.case.short_windows
+    reference = compiled.case.reference(compiled.source.weights, np.float64, "bf16")
+    expected = reference.forward(windows, n_think_loops=compiled.loops)[0]
+    found = np.stack([compiled.session().forward(ids, logits="all") for ids in windows])
+    report_error(f"bf16, typical, {compiled.case.name}", typical_error(found, expected), BF16_TOLERANCE)
+
+
+@each
+def test_the_last_position_of_the_context(compiled: Compiled, report_error: Report) -> None:
+    """Row counts do not divide the context: padding reaches beyond it."""
+    case, context = compiled.case, compiled.model.info["context"]
+    assert context == case.config["max_seq_len"]
+    ids = np.resize(case.ids, context)
+    s, t = compiled.session(), compiled.session()
+    whole = s.forward(ids, logits="all")
+    assert same(run(t, ids, None, [context - 3, 2, 1]), whole) and same_states(s, t)
+    with pytest.raises(treadle.TreadleError, match="the context is full"):
+        s.forward([0])
+    expected = case.reference(compiled.source.weights, np.float64, compiled.dtype)
+    _, tolerance = compiled.expected(compiled.loops, False)
+    error = relative_error(whole, expected.forward(ids, n_think_loops=compiled.loops)[0])
+    report_error(f"{compiled.dtype} {case.name} whole context", error, tolerance)
+
+
+@each
+def test_recompute_is_a_fresh_window(compiled: Compiled, report_error: Report) -> None:
+    context, count = 24, 28
+    s = compiled.session(context=context, on_full="recompute")
+    found = s.forward(compiled.case.ids[:count], logits="all")
+    assert s.position == context and s.forgotten == count - context
+    for end in range(context + 1, count + 1):
+        window = compiled.case.ids[end - context : end]
+        assert same(compiled.session().forward(window), found[end - 1])
+    expected, tolerance = compiled.expected(compiled.loops, False, count - context, count)
+    error = relative_error(found[-1], expected[-1])
+    report_error(f"{compiled.dtype} {compiled.case.name} recompute", error, tolerance)
+
+
+#
+# The same bits
+#
+
+
+@each
+def test_every_chunking_gives_the_same_bits(compiled: Compiled) -> None:
+    case = compiled.case
+    for loops in compiled.all_loops:
+        for mask in (None, case.mask) if loops == compiled.loops else (None,):
+            whole = compiled.session(loops)
+            expected = whole.forward(case.ids, mask, logits="all")
+            assert np.isfinite(expected).all()
+            for pieces in ([1] * len(case.ids), ragged(len(case.ids), loops), ragged(len(case.ids), 10 + loops)):
+                s = compiled.session(loops)
+                assert same(run(s, case.ids, mask, pieces), expected), (loops, pieces)
+                assert same_states(s, whole), (loops, pieces)
+
+
+@each
+def test_prefill_runs_the_large_entry_points(compiled: Compiled) -> None:
+    count = len(compiled.case.ids)
+    s = compiled.session()
+    s.forward(compiled.case.ids)
+    forward = {rows: calls for (kind, rows), calls in s.entry_calls.items() if kind == "forward"}
+    assert set(forward) == {1, 16, 128}
+    assert forward[128] >= count // 128 and forward[1] <= 1
+    assert sum(forward.values()) <= count // 128 + 8
+    assert s.entry_calls["head", 1] == 1 and sum(s.entry_calls.values()) == sum(forward.values()) + 1
+
+
+@each
+def test_going_back_gives_the_same_bits(compiled: Compiled) -> None:
+    ids, mask = compiled.case.ids[:50], compiled.case.mask[:50]
+    through = compiled.session()
+    expected = through.forward(ids, mask, logits="all")[20:]
+
+    def rest(session: treadle.Session) -> bool:
+        assert session.position == 20
+        return same(session.forward(ids[20:], mask[20:], logits="all"), expected) and same_states(session, through)
+
+    s = compiled.session()
+    s.forward(ids[:20], mask[:20])
+    mark, blob, fork, states = s.checkpoint(), s.save(), s.fork(), s.states()
+    s.forward((ids[:30] + 1) % compiled.case.config["vocab_size"])
+    assert rest(fork)
+    s.rollback(mark)
+    assert rest(s)
+    s.truncate(20)
+    assert rest(s)
+    for fill in (lambda fresh: fresh.load(blob), lambda fresh: fresh.set_states(states)):
+        fresh = compiled.session()
+        fill(fresh)
+        assert rest(fresh)
+    s.reset()
+    s.forward(ids[:20], mask[:20], logits="none")
+    assert rest(s)
+
+
+@each
+def test_the_library_checks_itself(compiled: Compiled) -> None:
+    compiled.model.verify()
+    report = compiled.model.selftest()
+    assert report.golden_count == 0 and report.invariance_loops == compiled.model.info["max_loops"]
+
+
+#
+# One or two libraries
+#
+
+
+@each
+def test_info(compiled: Compiled) -> None:
+    info, config = compiled.model.info, compiled.case.config
+    reference = compiled.case.reference(compiled.source.weights)
+    shapes = [spec.shape for spec in reference.config.tensors().values()]
+    assert info["parameters"] == sum(int(np.prod(shape)) for shape in shapes)
+    if compiled.case is PUBLISHED:
+        assert info["parameters"] == 920_833
+    assert info["family"] == "miniaxion" and info["dtype"] == compiled.dtype and info["abi"] == 1
+    assert info["vocab_size"] == config["vocab_size"] and info["hidden_size"] == config["d_model"]
+    assert config.items() <= info["config"].items()
+    assert info["weights"]["mode"] == "embed" and info["targets"]
+    # A row of K and one of V for each layer that runs, and the id and mask of each token.
+    c = reference.config
+    slots = c.n_layers + c.n_shared_layers * (info["max_loops"] - 1)
+    element = {"f32": 4, "bf16": 2}[compiled.dtype]
+    expected = 2 * slots * c.n_kv_heads * c.head_dim * element + 4 + 1
+    assert sum(state["row_bytes"] for state in info["states"]) == expected
+    assert all(state["rows"] == info["context"] for state in info["states"])
+
+
+@some
+def test_greedy_follows_the_reference(compiled: Compiled) -> None:
+    reference = compiled.case.reference(compiled.source.weights, np.float64, compiled.dtype)
+    _, tolerance = compiled.expected(compiled.loops, False)
+    text = compiled.case.ids[:8].tolist()
+    for token in compiled.session().generate(text, 40, stop=()):
+        logits = reference.forward(np.array(text), n_think_loops=compiled.loops)[0][-1]
+        second, first = np.sort(logits)[-2:]
+        if first - second > 2 * tolerance * np.abs(logits).max():
+            assert token == logits.argmax()
+        text.append(token)
+    assert len(text) == 48
+
+
+@some
+def test_a_seed_settles_the_text(compiled: Compiled) -> None:
+    def text(seed: int) -> list[int]:
+        return list(compiled.session().generate(compiled.case.ids[:8], 40, 1.0, 20, 0.95, seed, stop=()))
+
+    assert text(1) == text(1) and len({tuple(text(seed)) for seed in range(4)}) == 4
+
+
+@some
+def test_score_is_that_of_the_reference(compiled: Compiled, report_error: Report) -> None:
+    ids = compiled.case.ids
+    logits, tolerance = compiled.expected(compiled.loops, False)
+    logits = logits[:-1]
+    expected = (logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))[np.arange(len(logits)), ids[1:]]
+    found = treadle.score(compiled.model, ids, loops=compiled.loops)
+    # A log-probability moves by at most twice what the logits do.
+    error = float(np.abs(found - expected).max() / np.abs(logits).max())
+    report_error(f"{compiled.dtype} {compiled.case.name} score", error, 2 * tolerance)
+
+
+def test_two_models_in_one_process(libraries: Callable[[str], Compiled]) -> None:
+    """Token by token in turns."""
+    pair = [libraries(name) for name in PAIRS if name.startswith(("13-", "05-"))]
+    assert len(pair) == 4
+    expected = [c.session().forward(c.case.ids[:40], logits="all") for c in pair]
+    sessions = [c.session() for c in pair]
+    for i in range(40):
+        for c, session, logits in zip(pair, sessions, expected):
+            assert same(session.forward(c.case.ids[i : i + 1]), logits[i])
+    with pytest.raises(treadle.TreadleError):
+        sessions[0].load(sessions[2].save())
+
+
+@some
+def test_symbol_prefix(compiled: Compiled, compile_library: Callable[..., None], tmp_path: Path) -> None:
+    out = tmp_path / "m.so"
+    compile_library(
+        compiled.source.config,
+        weights=compiled.source.weights,
+        out=out,
+        dtype=compiled.dtype,
+        symbol_prefix="second",
+    )
+    with pytest.raises(treadle.TreadleError, match="no symbol treadle_model_query"):
+        treadle.load(out)
+    ids = compiled.case.ids
+    with treadle.load(out, prefix="second") as model:
+        assert same(model.session(loops=compiled.loops).forward(ids), compiled.session().forward(ids))
+
+
+@some
+def test_external_weights(compiled: Compiled, compile_library: Callable[..., None], tmp_path: Path) -> None:
+    out = tmp_path / "m.so"
+    compile_library(
+        compiled.source.config,
+        weights=compiled.source.weights,
+        out=out,
+        dtype=compiled.dtype,
+        weights_mode="external",
+    )
+    ids = compiled.case.ids
+    expected = compiled.session().forward(ids)
+    for weights in (None, tmp_path / "m.weights"):
+        with treadle.load(out, weights) as model:
+            model.verify()
+            assert model.info["weights"]["mode"] == "external"
+            assert same(model.session(loops=compiled.loops).forward(ids), expected)
