@@ -10,7 +10,7 @@
 // RUN: not treadle-compile --from=kernels %t/arguments.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=ARGUMENTS
 // ARGUMENTS: error: @forward_1: expected 6 memrefs and 3 indices, as docs/Architecture.md says
 // RUN: not treadle-compile --from=kernels %t/state.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=STATE
-// STATE: error: expected a state of f32, bf16, i32 or i8, got 'f64'
+// STATE: error: @s: expected at most 3 slot and 4 row dimensions
 // RUN: not treadle-compile --from=kernels %t/call.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=CALL
 // CALL: call.mlir:{{.*}}: 'llvm.call' op calls 'malloc', which no library provides
 // RUN: not ls %t.so
@@ -48,7 +48,7 @@ module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4
 //--- state.mlir
 module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4, hidden = 4, capacity = 8,
     config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">} {
-  treadle.state @s : !treadle.state<append, 8xf64>
+  treadle.state @s : !treadle.state<append, 8xf32> slots [1, 1, 1, 1]
   func.func @forward_1() attributes {treadle.entry = #treadle.entry<forward, rows = 1>, treadle.arena_bytes = 0 : i64} {
     return
   }
