@@ -90,7 +90,8 @@ typedef struct treadle_compile_options {
  * callback returns. It may not call back into the handle. */
 typedef void (*treadle_compile_warning_fn)(void *user, const char *text);
 /* `done` runs from 0 to 1 and never falls. */
-typedef void (*treadle_compile_progress_fn)(void *user, const char *step, double done);
+typedef void (*treadle_compile_progress_fn)(void *user, const char *step,
+                                            double done);
 
 /* The version of the compiler, `0.1.0`. Lives as long as the library. */
 const char *treadle_compiler_version(void);
@@ -105,14 +106,14 @@ void treadle_compiler_destroy(treadle_compiler *compiler);
  *   INVALID_ARGUMENT  NULL, a struct_size that ends before `config`, a list with
  *                     a part that is no number, or options that contradict each
  *                     other; the handle keeps the options it had */
-treadle_compile_status treadle_compiler_set_options(treadle_compiler *compiler,
-                                                    const treadle_compile_options *options);
+treadle_compile_status
+treadle_compiler_set_options(treadle_compiler *compiler,
+                             const treadle_compile_options *options);
 
 /* Sets who hears of warnings and progress; either may be NULL. */
-treadle_compile_status treadle_compiler_set_callbacks(treadle_compiler *compiler,
-                                                      treadle_compile_warning_fn warning,
-                                                      treadle_compile_progress_fn progress,
-                                                      void *user);
+treadle_compile_status treadle_compiler_set_callbacks(
+    treadle_compiler *compiler, treadle_compile_warning_fn warning,
+    treadle_compile_progress_fn progress, void *user);
 
 /* Compiles and writes the files that the options name.
  *   INVALID_ARGUMENT  NULL, or no options have been set

@@ -45,7 +45,8 @@ static Expected<Digest> pack(const BinaryInput &input, StringRef weightsId, Outp
   PackOptions options;
   auto progress = [&](uint64_t done, uint64_t total) {
     if (input.listener.progress)
-      input.listener.progress("packing weights", from + (to - from) * done / std::max<uint64_t>(total, 1));
+      input.listener.progress("packing weights",
+                              from + (to - from) * done / std::max<uint64_t>(total, 1));
   };
   auto warn = [&](const llvm::Twine &text) {
     if (input.listener.warn)
@@ -146,9 +147,8 @@ static Error dumpModule(const CompileOptions &options, const llvm::Module &modul
 }
 
 /// Kernels, image and runtime as one object file.
-static Error emitCode(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entries,
-                      StringRef image, const RuntimeFiles &runtime, bool embedWeights,
-                      llvm::raw_pwrite_stream &os) {
+static Error emitCode(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entries, StringRef image,
+                      const RuntimeFiles &runtime, bool embedWeights, llvm::raw_pwrite_stream &os) {
   Expected<OwningOpRef<ModuleOp>> lowered = lowerKernels(input);
   if (!lowered)
     return lowered.takeError();
@@ -197,8 +197,7 @@ static Expected<ProgramFacts> collectFacts(const BinaryInput &input, ModelAttr m
   if (input.options.golden.empty())
     return facts;
   float tolerance = getStorageName(input.module) == "f32" ? 2e-5f : 2e-3f;
-  Expected<std::vector<GoldenVector>> golden =
-      readGoldenVectors(input.options.golden, tolerance);
+  Expected<std::vector<GoldenVector>> golden = readGoldenVectors(input.options.golden, tolerance);
   if (!golden)
     return golden.takeError();
   facts.golden = std::move(*golden);

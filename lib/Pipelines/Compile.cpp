@@ -151,8 +151,7 @@ Error Compilation::begin() {
     if (listener.warn)
       listener.warn(text.str());
   };
-  if (Error error =
-          buildModelPhase(context, *config, options, getWeights(), warn).moveInto(module))
+  if (Error error = buildModelPhase(context, *config, options, getWeights(), warn).moveInto(module))
     return error;
   current = Phase::model;
   return runPasses(Phase::model);

@@ -30,8 +30,9 @@ Error treadle::loadPlugin(StringRef file, HookRegistry &hooks) {
   auto registerHooks = reinterpret_cast<void (*)(HookRegistry &)>(
       library.getAddressOfSymbol("treadleRegisterHooks"));
   if (!registerHooks)
-    return makeError("--load-pass-plugin: " + file + ": expected the function treadleRegisterHooks, which says where the "
-                            "plugin's passes run");
+    return makeError("--load-pass-plugin: " + file +
+                     ": expected the function treadleRegisterHooks, which says where the "
+                     "plugin's passes run");
   registerHooks(hooks);
   return Error::success();
 }

@@ -48,13 +48,13 @@ std::string treadle::makeInfoJson(ModuleOp module, ModelAttr model,
   Object info = parseFacts(model);
   info["family"] = model.getFamily();
   info["dtype"] = getStorageName(module);
-  info["target"] = Object{{"device", "cpu"},
-                          {"triple", target.triple},
-                          {"cpu", target.cpu},
-                          {"vector_bits", target.vectorBits}};
+  info["target"] = "cpu";
+  info["cpu"] = target.cpu;
+  info["triple"] = target.triple;
+  info["vector_bits"] = target.vectorBits;
   Array list;
   for (const EntryPoint &entry : entries)
-    list.push_back(Object{{"kind", stringifyEntryKind(entry.kind)}, {"rows", entry.rows}});
+    list.push_back((stringifyEntryKind(entry.kind) + " " + llvm::Twine(entry.rows)).str());
   info["entry_points"] = std::move(list);
   info["treadle"] = getVersion();
   return print(std::move(info));
@@ -64,6 +64,7 @@ Digest treadle::computeConfigDigest(ModelAttr model) {
   Object facts = parseFacts(model);
   // A module that was not built from a config is identified by what it says.
   llvm::json::Value *config = facts.get("config");
-  std::string text = model.getFamily().str() + "\n" + (config ? print(*config) : print(std::move(facts)));
+  std::string text =
+      model.getFamily().str() + "\n" + (config ? print(*config) : print(std::move(facts)));
   return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
 }

@@ -19,8 +19,8 @@ llvm::StringRef getStorageName(mlir::ModuleOp module);
 
 /// The `json` of treadle_model_info: the family's facts, then dtype, target,
 /// entry points and the compiler's version.
-std::string makeInfoJson(mlir::ModuleOp module, ModelAttr model,
-                         llvm::ArrayRef<EntryPoint> entries, const CPUTarget &target);
+std::string makeInfoJson(mlir::ModuleOp module, ModelAttr model, llvm::ArrayRef<EntryPoint> entries,
+                         const CPUTarget &target);
 
 /// Digests the config in canonical form.
 Digest computeConfigDigest(ModelAttr model);

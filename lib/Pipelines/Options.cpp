@@ -43,8 +43,7 @@ static Error checkRows(ArrayRef<int64_t> rows) {
     return makeError("--rows: expected 1 among the row counts, for decoding");
   for (int64_t count : rows)
     if (count < 1 || count > 4096 || llvm::count(rows, count) > 1)
-      return makeError("--rows: expected different row counts from 1 to 4096, got " +
-                       Twine(count));
+      return makeError("--rows: expected different row counts from 1 to 4096, got " + Twine(count));
   return Error::success();
 }
 
@@ -65,7 +64,8 @@ static Error checkPhases(const CompileOptions &options) {
     return makeError("--pack: does not go with --to=" + options.to);
   if (options.from.empty()) {
     if (StringRef(options.config).ends_with(".mlir"))
-      return makeError(options.config + ": IR needs --from=PHASE, the phase it stands at the end of");
+      return makeError(options.config +
+                       ": IR needs --from=PHASE, the phase it stands at the end of");
     return Error::success();
   }
   std::optional<Phase> from = findPhase(options.from);
@@ -87,8 +87,7 @@ Error treadle::checkOptions(const CompileOptions &options) {
   if (Error error = checkTargets(options))
     return error;
   if (options.maxContext < 0)
-    return makeError("--max-context: expected a positive number, got " +
-                     Twine(options.maxContext));
+    return makeError("--max-context: expected a positive number, got " + Twine(options.maxContext));
   if (options.maxLoops < 1 || options.maxLoops > 1024)
     return makeError("--max-loops: expected 1 to 1024, got " + Twine(options.maxLoops));
   if (Error error = checkRows(options.rows))

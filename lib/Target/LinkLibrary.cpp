@@ -26,9 +26,8 @@ static std::vector<std::string> makeArguments(const LinkInputs &inputs, StringRe
   bool isAArch64 = Triple(inputs.triple).isAArch64();
   std::vector<std::string> arguments = {
       "ld.lld", "-shared", "-o", out.str(), "-m", isAArch64 ? "aarch64linux" : "elf_x86_64",
-      "-soname", inputs.soname, "--version-script", inputs.versionScript,
-      "--hash-style=gnu", "--build-id=none", "--gc-sections",
-      "-z", "noexecstack", "-z", "relro", "-z", "now",
+      "-soname", inputs.soname, "--version-script", inputs.versionScript, "--hash-style=gnu",
+      "--build-id=none", "--gc-sections", "-z", "noexecstack", "-z", "relro", "-z", "now",
       // The caller's process may not want threads, and libraries are small.
       "--threads=1"};
   if (!inputs.allowUndefined)

@@ -42,8 +42,8 @@ Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
     if (!arenaBytes || arenaBytes.getInt() < 0 || entry.getRows() < 1)
       return makeError("@" + function.getName() +
                        ": expected a positive row count and treadle.arena_bytes");
-    entries.push_back({function.getName().str(), entry.getKind(), entry.getRows(),
-                       arenaBytes.getInt()});
+    entries.push_back(
+        {function.getName().str(), entry.getKind(), entry.getRows(), arenaBytes.getInt()});
   }
   llvm::stable_sort(entries, [](const EntryPoint &a, const EntryPoint &b) {
     return std::pair(a.kind, a.rows) < std::pair(b.kind, b.rows);
@@ -90,18 +90,16 @@ private:
   std::string bytes;
 };
 
-static Expected<uint32_t> getElement(Type type) {
+/// The element types that StateType::verify lets through.
+static uint32_t getElement(Type type) {
   if (type.isF32())
     return TREADLE_PROGRAM_ELEMENT_F32;
   if (type.isBF16())
     return TREADLE_PROGRAM_ELEMENT_BF16;
   if (type.isInteger(32))
     return TREADLE_PROGRAM_ELEMENT_I32;
-  if (type.isInteger(8))
-    return TREADLE_PROGRAM_ELEMENT_U8;
-  std::string name;
-  llvm::raw_string_ostream(name) << type;
-  return makeError("expected a state of f32, bf16, i32 or i8, got " + llvm::Twine(name));
+  assert(type.isInteger(8) && "expected a verified state");
+  return TREADLE_PROGRAM_ELEMENT_U8;
 }
 
 static uint32_t getStateKind(StateKind kind) {
@@ -123,14 +121,11 @@ static Expected<treadle_program_state> describeState(StateOp op, SlotLayout plac
   if (op.getSlots().size() > TREADLE_PROGRAM_MAX_SLOT_RANK ||
       row.size() > TREADLE_PROGRAM_MAX_ROW_RANK)
     return makeError("@" + op.getSymName() + ": expected at most 3 slot and 4 row dimensions");
-  Expected<uint32_t> element = getElement(type.getElementType());
-  if (!element)
-    return element.takeError();
 
   treadle_program_state state{};
   state.name = image.append(op.getSymName());
   state.kind = getStateKind(type.getKind());
-  state.element = *element;
+  state.element = getElement(type.getElementType());
   state.slot_rank = op.getSlots().size();
   state.row_rank = row.size();
   llvm::copy(op.getSlots(), state.slot_dims);
@@ -186,10 +181,8 @@ static Expected<StateTable> describeStates(ModuleOp module, ModelAttr model, Ima
       return state.takeError();
     table.states.push_back(*state);
   }
-  table.ids =
-      findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
-  table.mask =
-      findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
+  table.ids = findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
+  table.mask = findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
   return table;
 }
 

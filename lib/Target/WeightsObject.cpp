@@ -100,8 +100,8 @@ Error treadle::writeWeightsObject(StringRef weightsFile, StringRef triple, raw_p
   writeStruct(os, symbols);
 
   Elf64_Shdr sections[sectionCount] = {};
-  sections[dataSection] = makeSection(names.add(".rodata.treadle_weights"), SHT_PROGBITS,
-                                      SHF_ALLOC, dataOffset, dataSize, slotAlignment);
+  sections[dataSection] = makeSection(names.add(".rodata.treadle_weights"), SHT_PROGBITS, SHF_ALLOC,
+                                      dataOffset, dataSize, slotAlignment);
   sections[symbolSection] =
       makeSection(names.add(".symtab"), SHT_SYMTAB, 0, symbolOffset, sizeof symbols, 8);
   sections[symbolSection].sh_link = nameSection;

@@ -40,8 +40,8 @@ namespace {
 struct CheckSelfContainedPass : treadle::impl::CheckSelfContainedPassBase<CheckSelfContainedPass> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    WalkResult result = getOperation()->walk(
-        [&](Operation *op) { return WalkResult(checkOp(op, symbols)); });
+    WalkResult result =
+        getOperation()->walk([&](Operation *op) { return WalkResult(checkOp(op, symbols)); });
     if (result.wasInterrupted())
       signalPassFailure();
   }

@@ -41,8 +41,8 @@ static void fuseMultiplyAdds(llvm::Module &module) {
   for (llvm::Function &function : llvm::make_early_inc_range(module)) {
     if (function.getIntrinsicID() != llvm::Intrinsic::fmuladd)
       continue;
-    llvm::Function *fma = llvm::Intrinsic::getOrInsertDeclaration(
-        &module, llvm::Intrinsic::fma, {function.getReturnType()});
+    llvm::Function *fma = llvm::Intrinsic::getOrInsertDeclaration(&module, llvm::Intrinsic::fma,
+                                                                  {function.getReturnType()});
     function.replaceAllUsesWith(fma);
     function.eraseFromParent();
   }
@@ -65,12 +65,12 @@ static void annotateEntry(llvm::Function &function) {
   enum { arena, states, weights, input, mask, output };
   for (unsigned index : {arena, states, weights, input, mask, output}) {
     function.addParamAttr(index, llvm::Attribute::NoAlias);
-    function.addParamAttr(index, llvm::Attribute::getWithCaptureInfo(
-                                     context, llvm::CaptureInfo::none()));
+    function.addParamAttr(index,
+                          llvm::Attribute::getWithCaptureInfo(context, llvm::CaptureInfo::none()));
   }
   for (unsigned index : {arena, states, weights})
-    function.addParamAttr(
-        index, llvm::Attribute::getWithAlignment(context, llvm::Align(slotAlignment)));
+    function.addParamAttr(index,
+                          llvm::Attribute::getWithAlignment(context, llvm::Align(slotAlignment)));
   for (unsigned index : {input, output})
     function.addParamAttr(index, llvm::Attribute::getWithAlignment(context, llvm::Align(4)));
   for (unsigned index : {weights, input, mask})

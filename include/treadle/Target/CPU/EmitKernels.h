@@ -29,9 +29,8 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const C
 /// Translates kernels in the LLVM dialect. Every function becomes internal;
 /// entry points get the promises that Program.h makes of their arguments.
 llvm::Expected<std::unique_ptr<llvm::Module>>
-translateKernels(mlir::ModuleOp module, llvm::ArrayRef<EntryPoint> entries,
-                 const CPUTarget &target, const llvm::TargetMachine &machine,
-                 llvm::LLVMContext &context);
+translateKernels(mlir::ModuleOp module, llvm::ArrayRef<EntryPoint> entries, const CPUTarget &target,
+                 const llvm::TargetMachine &machine, llvm::LLVMContext &context);
 
 /// Marks every function of `module` for the address sanitizer, which
 /// `optimize` then applies.
