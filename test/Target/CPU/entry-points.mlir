@@ -1,5 +1,6 @@
 // What a module in the kernels phase must bring.
 
+// RUN: rm -rf %t.so
 // RUN: split-file %s %t
 // RUN: not treadle-compile --from=kernels %t/no-model.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=MODEL
 // MODEL: treadle-compile: error: expected a module with the attribute treadle.model
