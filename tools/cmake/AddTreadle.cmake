@@ -1,6 +1,7 @@
 # Wrappers that keep every leaf CMakeLists.txt to a few lines.
 
 include(Sanitizers)
+include(PrecompiledHeaders)
 
 # treadle_add_library(<name> <source>...)
 # A part of libTreadle.so: an object library that lib/CMakeLists.txt links into the one shared library.
@@ -9,6 +10,7 @@ function(treadle_add_library name)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   add_dependencies(${name} TreadleHeaders)
   treadle_sanitize(${name})
+  treadle_precompile(${name})
   set_property(GLOBAL APPEND PROPERTY TREADLE_PARTS ${name})
 endfunction()
 

@@ -74,7 +74,8 @@ def check_page(page: Path) -> list[str]:
                 problems += [f"{page}: {tool[1]} has no option {option}" for option in options if option not in known]
             elif "/" in program and not program.startswith(("build/", "./")) and not (ROOT / program).exists():
                 problems.append(f"{page}: no such command: {program}")
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", FENCE.sub("", page.read_text())):
+    prose = re.sub(r"^    .*$|`[^`\n]*`", "", FENCE.sub("", page.read_text()), flags=re.M)
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
         if not (page.parent / target).exists():
             problems.append(f"{page}: link to a missing file: {target}")
     return problems
