@@ -1,3 +1,11 @@
+//===- compiler.c - The compiler as a C library ---------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 // The compiler as a C library: success, each error, NULL.
 // RUN: %cc -std=c99 -Wall -Wextra -Werror -pedantic -I%include %s -L%build/lib -lTreadle -Wl,-rpath,%build/lib -Wl,--allow-shlib-undefined -o %t
 // RUN: rm -rf %t.out && mkdir %t.out
@@ -105,8 +113,7 @@ int main(int argc, char **argv) {
 
   CHECK(treadle_compiler_run(NULL) == TREADLE_COMPILE_INVALID_ARGUMENT);
   CHECK(treadle_compiler_set_options(NULL, &options) == TREADLE_COMPILE_INVALID_ARGUMENT);
-  CHECK(treadle_compiler_set_callbacks(NULL, NULL, NULL, NULL) ==
-        TREADLE_COMPILE_INVALID_ARGUMENT);
+  CHECK(treadle_compiler_set_callbacks(NULL, NULL, NULL, NULL) == TREADLE_COMPILE_INVALID_ARGUMENT);
   CHECK(treadle_compiler_get_message(NULL)[0] && !treadle_compiler_get_text(NULL)[0]);
   treadle_compiler_destroy(NULL);
   treadle_compiler_destroy(compiler);

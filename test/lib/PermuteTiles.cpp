@@ -67,8 +67,7 @@ private:
     int64_t calls = order == Order::threads ? threads : tiles;
     auto loop = scf::ForOp::create(b, constant(0), constant(calls), constant(1));
     b.setInsertionPointToStart(loop.getBody());
-    Value backwards =
-        arith::SubIOp::create(b, constant(calls - 1), loop.getInductionVar());
+    Value backwards = arith::SubIOp::create(b, constant(calls - 1), loop.getInductionVar());
 
     Value begin = backwards, end;
     if (order == Order::threads) {

@@ -48,5 +48,6 @@ extern "C" void treadleRegisterHooks(treadle::HookRegistry &hooks) {
 }
 
 extern "C" PassPluginLibraryInfo mlirGetPassPluginInfo() {
-  return {MLIR_PLUGIN_API_VERSION, "TreadleTestPlugin", "1", [] { PassRegistration<ReportPass>(); }};
+  return {MLIR_PLUGIN_API_VERSION, "TreadleTestPlugin", "1",
+          [] { PassRegistration<ReportPass>(); }};
 }

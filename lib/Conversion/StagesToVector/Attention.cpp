@@ -126,8 +126,7 @@ void AttentionEmitter::emitHead(Value kvHead) {
     Value spanEnd = b.minimum(b.add(spanBegin, b.index(spanKeys)), end);
     b.loop(spanBegin, spanEnd, numLanes,
            [&](Value block) { emitScores(kvHead, block, spanBegin, lastPosition); });
-    forRowsAndHeads(
-        [&](Value row, Value head) { emitSoftmax(row, head, spanBegin, kvHead); });
+    forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, spanBegin, kvHead); });
   });
   forRowsAndHeads([&](Value row, Value head) { emitResult(row, head, kvHead); });
 }
@@ -182,8 +181,7 @@ void AttentionEmitter::emitScores(Value kvHead, Value block, Value spanBegin, Va
                               Value k = b.load(keyBlock, {c, b.index(0)});
                               return {b.fma(b.broadcast(q), k, sum[0])};
                             });
-    Value scaled =
-        arith::MulFOp::create(b, dot[0], b.splat(op.getScale().convertToFloat()));
+    Value scaled = arith::MulFOp::create(b, dot[0], b.splat(op.getScale().convertToFloat()));
     Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
     Value included = arith::AndIOp::create(b, causal, attended);
     b.store(arith::SelectOp::create(b, included, scaled, b.splat(excludedScore)), scores,
@@ -208,17 +206,17 @@ void AttentionEmitter::emitSoftmax(Value row, Value head, Value spanBegin, Value
                                 return {arith::MaxNumFOp::create(b, maximum[0], s)};
                               });
   Value spanMaximum = b.reduceMax(highest[0]);
-  ValueRange partials = b.loop(
-      b.index(0), count, numLanes, {b.splat(0.0f)},
-      [&](Value j, ValueRange sum) -> SmallVector<Value> {
-        Value s = b.load(scores, {row, head, j});
-        Value e = math::ExpOp::create(
-            b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(spanMaximum)))));
-        Value isExcluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, excluded);
-        e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
-        b.store(e, scores, {row, head, j});
-        return {arith::AddFOp::create(b, sum[0], e)};
-      });
+  ValueRange partials =
+      b.loop(b.index(0), count, numLanes, {b.splat(0.0f)},
+             [&](Value j, ValueRange sum) -> SmallVector<Value> {
+               Value s = b.load(scores, {row, head, j});
+               Value e = math::ExpOp::create(
+                   b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(spanMaximum)))));
+               Value isExcluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, excluded);
+               e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
+               b.store(e, scores, {row, head, j});
+               return {arith::AddFOp::create(b, sum[0], e)};
+             });
   Value spanSum = b.reduceSum(partials[0]);
 
   Value oldMaximum = loadScalar(maxima, {row, head});
@@ -244,18 +242,17 @@ void AttentionEmitter::mergeValues(Value row, Value head, Value spanBegin, Value
          c += numLanes)
       columns.push_back(c);
     SmallVector<Value> zeros(columns.size(), b.splat(0.0f));
-    ValueRange chains = b.loop(
-        b.index(0), count, 1, zeros, [&](Value j, ValueRange sums) -> SmallVector<Value> {
+    ValueRange chains =
+        b.loop(b.index(0), count, 1, zeros, [&](Value j, ValueRange sums) -> SmallVector<Value> {
           Value key = b.add(spanBegin, j);
           Value e = b.broadcast(loadScalar(scores, {row, head, j}));
           // An excluded key may hold anything, NaN too: its value is not used.
-          Value isIncluded = arith::CmpIOp::create(
-              b, arith::CmpIPredicate::ne, loadScalar(mask, {key}),
-              Value(arith::ConstantOp::create(b, b.getI8IntegerAttr(0))));
+          Value isIncluded =
+              arith::CmpIOp::create(b, arith::CmpIPredicate::ne, loadScalar(mask, {key}),
+                                    Value(arith::ConstantOp::create(b, b.getI8IntegerAttr(0))));
           SmallVector<Value> next;
           for (auto [c, sum] : llvm::zip(columns, sums)) {
-            Value v = b.load(values, {key, b.add(origin, b.index(c))},
-                             b.maskFirst(valueWidth - c));
+            Value v = b.load(values, {key, b.add(origin, b.index(c))}, b.maskFirst(valueWidth - c));
             v = arith::SelectOp::create(b, isIncluded, v, b.splat(0.0f));
             next.push_back(b.fma(e, v, sum));
           }
@@ -264,8 +261,8 @@ void AttentionEmitter::mergeValues(Value row, Value head, Value spanBegin, Value
     for (auto [c, chain] : llvm::zip(columns, chains)) {
       Value lanes = b.maskFirst(valueWidth - c);
       SmallVector<Value> place = {row, head, b.index(c)};
-      Value old = arith::MulFOp::create(b, b.load(weighted, place, lanes),
-                                        Value(b.broadcast(oldScale)));
+      Value old =
+          arith::MulFOp::create(b, b.load(weighted, place, lanes), Value(b.broadcast(oldScale)));
       Value span = arith::MulFOp::create(b, chain, Value(b.broadcast(newScale)));
       b.store(arith::AddFOp::create(b, old, span), weighted, place, lanes);
     }

@@ -17,7 +17,8 @@ using namespace treadle;
 /// 1 / (1 + exp(-x))
 static Value sigmoid(LaneBuilder &b, Value x) {
   Value exp = math::ExpOp::create(b, Value(arith::NegFOp::create(b, x)));
-  return arith::DivFOp::create(b, b.splat(1.0f), Value(arith::AddFOp::create(b, b.splat(1.0f), exp)));
+  return arith::DivFOp::create(b, b.splat(1.0f),
+                               Value(arith::AddFOp::create(b, b.splat(1.0f), exp)));
 }
 
 /// act(gate) * up
@@ -62,8 +63,7 @@ Value treadle::emitLanes(LaneBuilder &b, Operation *op, ArrayRef<Value> operands
 void treadle::emitElementwise(StageKernel &kernel) {
   LaneBuilder &b = kernel.builder();
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    b.forLanes(kernel.extent(1), [&](Value column, Value mask) {
-      kernel.storeResult({}, row, column, mask);
-    });
+    b.forLanes(kernel.extent(1),
+               [&](Value column, Value mask) { kernel.storeResult({}, row, column, mask); });
   });
 }

@@ -28,8 +28,8 @@ void treadle::emitEmbedding(StageKernel &kernel, EmbeddingOp op) {
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(gathered));
 
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    Value id = arith::IndexCastOp::create(
-        b, b.getIndexType(), Value(memref::LoadOp::create(b, ids, ValueRange{row})));
+    Value id = arith::IndexCastOp::create(b, b.getIndexType(),
+                                          Value(memref::LoadOp::create(b, ids, ValueRange{row})));
     Value panel = arith::DivUIOp::create(b, id, b.index(panelWidth));
     Value lane = arith::RemUIOp::create(b, id, b.index(panelWidth));
     auto gather = [&](Value word, Value mask) -> Value {

@@ -37,9 +37,7 @@ Value LaneBuilder::splatWord(int32_t value) {
 Value LaneBuilder::broadcast(Value scalar) {
   return vector::BroadcastOp::create(*this, lanes(scalar.getType()), scalar);
 }
-Value LaneBuilder::fma(Value a, Value b, Value c) {
-  return vector::FMAOp::create(*this, a, b, c);
-}
+Value LaneBuilder::fma(Value a, Value b, Value c) { return vector::FMAOp::create(*this, a, b, c); }
 
 Value LaneBuilder::maskBelow(Value count) {
   return vector::CreateMaskOp::create(*this, lanes(getI1Type()), count);
@@ -81,10 +79,10 @@ void LaneBuilder::store(Value value, Value memref, ValueRange indices, Value mas
 Value LaneBuilder::roundToBF16(Value value) {
   // Adding 0x7fff plus the lowest kept bit carries into it exactly when rounding up is right.
   Value bits = arith::BitcastOp::create(*this, words(), value);
-  Value kept = arith::AndIOp::create(
-      *this, arith::ShRUIOp::create(*this, bits, splatWord(16)), splatWord(1));
-  Value biased = arith::AddIOp::create(
-      *this, bits, arith::AddIOp::create(*this, kept, splatWord(0x7fff)));
+  Value kept = arith::AndIOp::create(*this, arith::ShRUIOp::create(*this, bits, splatWord(16)),
+                                     splatWord(1));
+  Value biased =
+      arith::AddIOp::create(*this, bits, arith::AddIOp::create(*this, kept, splatWord(0x7fff)));
   Value rounded = arith::BitcastOp::create(
       *this, floats(),
       Value(arith::AndIOp::create(*this, biased, splatWord(static_cast<int32_t>(0xffff0000u)))));
@@ -95,20 +93,19 @@ Value LaneBuilder::roundToBF16(Value value) {
 }
 
 Value LaneBuilder::lowBF16(Value wordLanes) {
-  return arith::BitcastOp::create(
-      *this, floats(), Value(arith::ShLIOp::create(*this, wordLanes, splatWord(16))));
+  return arith::BitcastOp::create(*this, floats(),
+                                  Value(arith::ShLIOp::create(*this, wordLanes, splatWord(16))));
 }
 Value LaneBuilder::highBF16(Value wordLanes) {
   return arith::BitcastOp::create(
       *this, floats(),
-      Value(arith::AndIOp::create(*this, wordLanes,
-                                  splatWord(static_cast<int32_t>(0xffff0000u)))));
+      Value(arith::AndIOp::create(*this, wordLanes, splatWord(static_cast<int32_t>(0xffff0000u)))));
 }
 
 Value LaneBuilder::reduce(Value value, function_ref<Value(Value, Value)> combine) {
   for (int64_t half = numLanes / 2; half > 0; half /= 2) {
-    Value low = vector::ExtractStridedSliceOp::create(*this, value, ArrayRef<int64_t>{0},
-                                                      ArrayRef<int64_t>{half}, ArrayRef<int64_t>{1});
+    Value low = vector::ExtractStridedSliceOp::create(
+        *this, value, ArrayRef<int64_t>{0}, ArrayRef<int64_t>{half}, ArrayRef<int64_t>{1});
     Value high = vector::ExtractStridedSliceOp::create(
         *this, value, ArrayRef<int64_t>{half}, ArrayRef<int64_t>{half}, ArrayRef<int64_t>{1});
     value = combine(low, high);
@@ -129,11 +126,10 @@ Value LaneBuilder::reduceMax(Value value) {
 
 ValueRange LaneBuilder::loop(Value begin, Value end, int64_t step, ValueRange inits,
                              CarryBody body) {
-  auto forOp = scf::ForOp::create(
-      *this, begin, end, index(step), inits,
-      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
-        scf::YieldOp::create(*this, body(iv, carried));
-      });
+  auto forOp = scf::ForOp::create(*this, begin, end, index(step), inits,
+                                  [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+                                    scf::YieldOp::create(*this, body(iv, carried));
+                                  });
   return forOp.getResults();
 }
 
@@ -144,16 +140,15 @@ void LaneBuilder::loop(Value begin, Value end, int64_t step, Body body) {
   });
 }
 
-SmallVector<Value> LaneBuilder::forLanes(
-    int64_t columns, ValueRange inits,
-    function_ref<SmallVector<Value>(Value, Value, ValueRange)> body) {
+SmallVector<Value>
+LaneBuilder::forLanes(int64_t columns, ValueRange inits,
+                      function_ref<SmallVector<Value>(Value, Value, ValueRange)> body) {
   int64_t whole = columns / numLanes * numLanes;
   SmallVector<Value> carried(inits);
   if (whole > 0)
-    carried = llvm::to_vector(loop(index(0), index(whole), numLanes, carried,
-                                   [&](Value column, ValueRange values) {
-                                     return body(column, {}, values);
-                                   }));
+    carried = llvm::to_vector(
+        loop(index(0), index(whole), numLanes, carried,
+             [&](Value column, ValueRange values) { return body(column, {}, values); }));
   if (whole < columns)
     carried = body(index(whole), maskFirst(columns - whole), carried);
   return carried;

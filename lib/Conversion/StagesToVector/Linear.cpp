@@ -127,8 +127,8 @@ void LinearEmitter::emitRowBlock(Value row, int64_t rows, Value firstWord, int64
   // The tile's interval of outputs, in panels; only the last panel of the matrix may be partial.
   Value begin = arith::DivUIOp::create(b, kernel.begin(1), b.index(panelWidth));
   Value end = arith::CeilDivUIOp::create(b, kernel.end(1), b.index(panelWidth));
-  int64_t group = rows == 1 ? kernel.getOptions().singleRowPanels
-                            : kernel.getOptions().registerPanels;
+  int64_t group =
+      rows == 1 ? kernel.getOptions().singleRowPanels : kernel.getOptions().registerPanels;
   Value groups = arith::DivUIOp::create(b, b.sub(end, begin), b.index(group));
   Value middle = b.add(begin, b.mul(groups, b.index(group)));
   b.loop(begin, middle, group, [&](Value panel) {
@@ -173,10 +173,9 @@ void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t num
   forEach([&](int64_t r, int64_t p) {
     accumulators.push_back(isFirst ? b.splat(0.0f) : b.load(partials, partialAt(r, p)));
   });
-  accumulators = llvm::to_vector(b.loop(b.index(0), b.index(numWords), 1, accumulators,
-                                        [&](Value word, ValueRange sums) {
-                                          return multiply(block, firstWord, word, sums);
-                                        }));
+  accumulators = llvm::to_vector(
+      b.loop(b.index(0), b.index(numWords), 1, accumulators,
+             [&](Value word, ValueRange sums) { return multiply(block, firstWord, word, sums); }));
   forEach([&](int64_t r, int64_t p) {
     Value sum = accumulators[r * block.panels + p];
     if (!isLast)
@@ -194,8 +193,8 @@ SmallVector<Value> LinearEmitter::multiply(RegisterBlock block, Value firstWord,
   SmallVector<Value> weights;
   for (int64_t p = 0; p < block.panels; ++p) {
     VectorType type = b.lanes(cast<MemRefType>(weight.getType()).getElementType());
-    weights.push_back(vector::LoadOp::create(b, type, weight,
-                                             ValueRange{at(block.panel, p), from, b.index(0)}));
+    weights.push_back(
+        vector::LoadOp::create(b, type, weight, ValueRange{at(block.panel, p), from, b.index(0)}));
   }
   SmallVector<Value> sums;
   for (int64_t r = 0; r < block.rows; ++r) {

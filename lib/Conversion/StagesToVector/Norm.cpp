@@ -20,12 +20,12 @@ void treadle::emitRMSNorm(StageKernel &kernel, RMSNormOp op) {
   int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1);
 
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    SmallVector<Value> squares = b.forLanes(
-        columns, {b.splat(0.0f)},
-        [&](Value column, Value mask, ValueRange sum) -> SmallVector<Value> {
-          Value x = b.load(input, {row, column}, mask);
-          return {b.fma(x, x, sum[0])};
-        });
+    SmallVector<Value> squares =
+        b.forLanes(columns, {b.splat(0.0f)},
+                   [&](Value column, Value mask, ValueRange sum) -> SmallVector<Value> {
+                     Value x = b.load(input, {row, column}, mask);
+                     return {b.fma(x, x, sum[0])};
+                   });
     Value mean = arith::DivFOp::create(b, b.reduceSum(squares[0]), b.f32(columns));
     Value variance = arith::AddFOp::create(b, mean, b.f32(op.getEps().convertToFloat()));
     Value scale = b.broadcast(

@@ -28,13 +28,13 @@ static std::pair<Value, Value> emitCosSin(LaneBuilder &b, Value turns) {
     return arith::ConstantOp::create(b, DenseElementsAttr::get(longs, APInt(64, value)));
   };
   Value rounded = arith::AddIOp::create(b, turns, splatLong(uint64_t(1) << 61));
-  Value quarter = arith::TruncIOp::create(
-      b, b.words(), Value(arith::ShRUIOp::create(b, rounded, splatLong(62))));
+  Value quarter = arith::TruncIOp::create(b, b.words(),
+                                          Value(arith::ShRUIOp::create(b, rounded, splatLong(62))));
   Value rest = arith::SubIOp::create(
       b, turns, Value(arith::AndIOp::create(b, rounded, splatLong(uint64_t(3) << 62))));
   // 31 of the rest's 62 bits: a step of 2^-33 turns, far below a unit in the last place of 1.
-  Value steps = arith::TruncIOp::create(
-      b, b.words(), Value(arith::ShRSIOp::create(b, rest, splatLong(31))));
+  Value steps =
+      arith::TruncIOp::create(b, b.words(), Value(arith::ShRSIOp::create(b, rest, splatLong(31))));
   Value angle = arith::MulFOp::create(b, Value(arith::SIToFPOp::create(b, b.floats(), steps)),
                                       b.splat(2.0 * llvm::numbers::pi / 8589934592.0 /* 2^33 */));
 
@@ -77,8 +77,7 @@ void treadle::emitRotaryTable(StageKernel &kernel, RotaryTableOp op) {
       steps.resize(numLanes);
       Value step = arith::ConstantOp::create(
           b, DenseElementsAttr::get(b.lanes(b.getI64Type()), ArrayRef(steps)));
-      auto [cos, sin] =
-          emitCosSin(b, arith::MulIOp::create(b, Value(b.broadcast(place)), step));
+      auto [cos, sin] = emitCosSin(b, arith::MulIOp::create(b, Value(b.broadcast(place)), step));
       Value mask = b.maskFirst(pairs - pair);
       b.store(cos, kernel.result(), {row, b.index(0), b.index(pair)}, mask);
       b.store(sin, kernel.result(), {row, b.index(1), b.index(pair)}, mask);
@@ -112,8 +111,8 @@ void treadle::emitRope(StageKernel &kernel, RopeOp op) {
       Value sin = b.load(table, {row, b.index(1), pair}, mask);
       if (op.getPairing() == RopePairing::half) {
         Value low = at(pair), high = at(b.add(pair, b.index(pairs)));
-        auto [first, second] = rotate(b, b.load(input, {row, low}, mask),
-                                      b.load(input, {row, high}, mask), cos, sin);
+        auto [first, second] =
+            rotate(b, b.load(input, {row, low}, mask), b.load(input, {row, high}, mask), cos, sin);
         kernel.storeResult(first, row, low, mask);
         kernel.storeResult(second, row, high, mask);
         return;

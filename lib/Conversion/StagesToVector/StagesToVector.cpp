@@ -129,8 +129,8 @@ func::FuncOp KernelTable::create(StageOp stage) {
   StageCoreOpInterface core = stage.getCore();
   StringRef noun = core ? core->getName().stripDialect() : "elementwise";
   std::string name = (noun + "_" + Twine(names[noun]++)).str();
-  auto kernel = func::FuncOp::create(builder, stage.getLoc(), name,
-                                     builder.getFunctionType(types, {}));
+  auto kernel =
+      func::FuncOp::create(builder, stage.getLoc(), name, builder.getFunctionType(types, {}));
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());
   // One function per distinct stage: inlined, its registers would compete with the entry point's.
@@ -163,9 +163,9 @@ void EntryLowering::replaceArguments() {
   Type input = getKernelType(old.getArgument(0).getType());
   Type mask = kind == EntryKind::forward ? getKernelType(old.getArgument(1).getType()) : bytes(1);
   Type result = getKernelType(function.getResultTypes()[0]);
-  SmallVector<Type> types = {bytes(arenaBytes),    bytes(states.bytes), bytes(weights.bytes),
-                             input,                mask,                result,
-                             b.getIndexType(),     b.getIndexType(),    b.getIndexType()};
+  SmallVector<Type> types = {
+      bytes(arenaBytes), bytes(states.bytes), bytes(weights.bytes), input, mask, result,
+      b.getIndexType(),  b.getIndexType(),    b.getIndexType()};
   Block *block = b.createBlock(&function.getBody(), function.getBody().begin());
   for (Type type : types)
     block->addArgument(type, function.getLoc());
@@ -232,8 +232,8 @@ Value EntryLowering::viewSlot(Value bytes, SlotLayout layout, ArrayRef<int64_t> 
   }
   Value distance =
       arith::MulIOp::create(b, slot, Value(arith::ConstantIndexOp::create(b, layout.stride)));
-  Value offset = arith::AddIOp::create(
-      b, distance, Value(arith::ConstantIndexOp::create(b, layout.offset)));
+  Value offset =
+      arith::AddIOp::create(b, distance, Value(arith::ConstantIndexOp::create(b, layout.offset)));
   return memref::ViewOp::create(b, cast<MemRefType>(type), bytes, offset, ValueRange{});
 }
 
@@ -251,8 +251,8 @@ Value EntryLowering::memoryOf(Value value) {
     return memoryOf(loop.getInits()[cast<OpResult>(value).getResultNumber()]);
   if (auto get = value.getDefiningOp<GetWeightOp>()) {
     auto weight = module.lookupSymbol<WeightOp>(get.getSymbol());
-    return viewSlot(weightBytes, weights.symbols.lookup(weight.getSymNameAttr()),
-                    weight.getSlots(), get.getSlot(), type);
+    return viewSlot(weightBytes, weights.symbols.lookup(weight.getSymNameAttr()), weight.getSlots(),
+                    get.getSlot(), type);
   }
   if (auto get = value.getDefiningOp<GetStateOp>()) {
     auto state = module.lookupSymbol<StateOp>(get.getSymbol());

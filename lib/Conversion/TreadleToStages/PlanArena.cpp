@@ -41,9 +41,9 @@ static Value createCopy(OpBuilder &builder, Value value) {
         IterationAttr::get(builder.getContext(), kinds[dim], type.getDimSize(dim)));
   }
   ArrayAttr cell = builder.getArrayAttr(AccessAttr::get(builder.getContext(), dims));
-  auto copy = StageOp::create(builder, value.getLoc(), type, value,
-                              builder.getArrayAttr(iterations), cell, cell, TileAttr(),
-                              DenseI64ArrayAttr());
+  auto copy =
+      StageOp::create(builder, value.getLoc(), type, value, builder.getArrayAttr(iterations), cell,
+                      cell, TileAttr(), DenseI64ArrayAttr());
   OpBuilder::InsertionGuard guard(builder);
   Block *body = builder.createBlock(&copy.getBodyRegion());
   YieldOp::create(builder, value.getLoc(), ValueRange(body->addArgument(type, value.getLoc())));
@@ -216,8 +216,8 @@ static bool uniteCarriedValues(func::FuncOp function, Buffers &buffers) {
 
 /// The first free place for each buffer, in order of birth: disjoint from all buffers that live
 /// at the same time. Returns the size of the arena.
-static int64_t placeBuffers(const llvm::MapVector<Value, Lifetimes::Interval> &buffers, Value output,
-                            DenseMap<Value, int64_t> &places) {
+static int64_t placeBuffers(const llvm::MapVector<Value, Lifetimes::Interval> &buffers,
+                            Value output, DenseMap<Value, int64_t> &places) {
   struct Placed {
     Lifetimes::Interval interval;
     int64_t begin, end;
@@ -230,19 +230,19 @@ static int64_t placeBuffers(const llvm::MapVector<Value, Lifetimes::Interval> &b
       continue;
     }
     auto type = cast<RankedTensorType>(leader.getType());
-    int64_t bytes = llvm::alignTo(type.getNumElements() * (type.getElementTypeBitWidth() / 8),
-                                  slotAlignment);
+    int64_t bytes =
+        llvm::alignTo(type.getNumElements() * (type.getElementTypeBitWidth() / 8), slotAlignment);
     int64_t begin = 0;
     for (const Placed &other : placed) {
-      bool together =
-          other.interval.begin <= interval.end && interval.begin <= other.interval.end;
+      bool together = other.interval.begin <= interval.end && interval.begin <= other.interval.end;
       if (together && other.begin < begin + bytes && begin < other.end)
         begin = other.end;
     }
     Placed entry{interval, begin, begin + bytes};
-    placed.insert(llvm::upper_bound(placed, entry,
-                                    [](const Placed &a, const Placed &b) { return a.begin < b.begin; }),
-                  entry);
+    placed.insert(
+        llvm::upper_bound(placed, entry,
+                          [](const Placed &a, const Placed &b) { return a.begin < b.begin; }),
+        entry);
     places[leader] = begin;
     arena = std::max(arena, entry.end);
   }

@@ -46,9 +46,8 @@ static StageShape shapeOfElementwise(Operation *op) {
   for (Value operand : op->getOperands()) {
     auto weight = dyn_cast<WeightType>(operand.getType());
     SmallVector<int64_t> whole(weight ? weight.getShape().size() : 0, AccessAttr::all);
-    shape.accesses.push_back(isa<RankedTensorType>(operand.getType())
-                                 ? cell
-                                 : AccessAttr::get(context, whole));
+    shape.accesses.push_back(
+        isa<RankedTensorType>(operand.getType()) ? cell : AccessAttr::get(context, whole));
   }
   shape.resultAccesses.push_back(cell);
   return shape;
@@ -74,11 +73,10 @@ static void wrapIntoStage(Operation *op) {
   }
 
   OpBuilder builder(op);
-  auto stage = StageOp::create(builder, op->getLoc(), op->getResultTypes(), inputs,
-                               builder.getArrayAttr(shape.iterations),
-                               builder.getArrayAttr(accesses),
-                               builder.getArrayAttr(shape.resultAccesses), TileAttr(),
-                               DenseI64ArrayAttr());
+  auto stage =
+      StageOp::create(builder, op->getLoc(), op->getResultTypes(), inputs,
+                      builder.getArrayAttr(shape.iterations), builder.getArrayAttr(accesses),
+                      builder.getArrayAttr(shape.resultAccesses), TileAttr(), DenseI64ArrayAttr());
   Block *body = builder.createBlock(&stage.getBodyRegion());
   IRMapping mapping;
   for (Value input : inputs)
@@ -100,8 +98,7 @@ struct ConvertTreadleToStages
       if (isa<StageOp>(op))
         return WalkResult::skip();
       bool yieldsTensor = llvm::any_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
-      if (isa<StageCoreOpInterface>(op) ||
-          (yieldsTensor && op->hasTrait<OpTrait::Elementwise>()))
+      if (isa<StageCoreOpInterface>(op) || (yieldsTensor && op->hasTrait<OpTrait::Elementwise>()))
         work.push_back(op);
       return WalkResult::advance();
     });

@@ -10,7 +10,6 @@
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Target/CPU/Passes.h"
 
-
 namespace treadle {
 #define GEN_PASS_DEF_ASSIGNTILESPASS
 #include "treadle/Target/CPU/Passes.h.inc"

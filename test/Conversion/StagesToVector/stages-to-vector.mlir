@@ -32,7 +32,7 @@ func.func @head(%x: tensor<4x32xf32>) -> tensor<4x32xf32> attributes {treadle.en
 
 // 4 rows x 1 panel of accumulators, one chain of fma per row.
 // CHECK: func.func private @linear_0(
-// CHECK-SAME: attributes {treadle.kernel}
+// CHECK-SAME: attributes {passthrough = ["noinline"], treadle.kernel}
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
 // CHECK: vector.load {{.*}} memref<2x32x16xf32>, vector<16xf32>
 // CHECK-COUNT-4: vector.fma

@@ -164,7 +164,7 @@ func.func @stage_c7_count(%x: tensor<4x8xf32>) {
 // -----
 
 func.func @stage_c8(%x: tensor<4x8xf32>) {
-  // expected-error@+1 {{expects one non-negative multiple of 64 per result as offsets}}
+  // expected-error@+1 {{expects one -1 or non-negative multiple of 64 per result as offsets}}
   %y = treadle.stage [<rows = 4>] (%a = %x : tensor<4x8xf32> <0, all>) -> (tensor<4x8xf32> <0, all>)
       attributes {offsets = array<i64: 32>} {
     treadle.yield %a : tensor<4x8xf32>

@@ -12,9 +12,9 @@ module attributes {treadle.model = #treadle.model<
 treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
 // CHECK: treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
 treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
-// CHECK: treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 // CHECK: treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
 treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
+// CHECK: treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 // CHECK: treadle.state @mask : !treadle.state<append, 512xi8>
 treadle.state @mask : !treadle.state<append, 512xi8>

@@ -1,5 +1,6 @@
 // What a module in the kernels phase must bring.
 
+// RUN: rm -rf %t.so
 // RUN: split-file %s %t
 // RUN: not treadle-compile --from=kernels %t/no-model.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=MODEL
 // MODEL: treadle-compile: error: expected a module with the attribute treadle.model
@@ -60,14 +61,18 @@ module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4
 //--- call.mlir
 module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4, hidden = 4, capacity = 8,
     config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">} {
-  func.func @forward_1() attributes {treadle.entry = #treadle.entry<forward, rows = 1>, treadle.arena_bytes = 0 : i64} {
+  func.func @forward_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %ids: memref<1xi32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<forward, rows = 1>, treadle.arena_bytes = 0 : i64} {
     %memory = memref.alloc() : memref<4xf32>
     %c0 = arith.constant 0 : index
     %one = arith.constant 1.0 : f32
     memref.store %one, %memory[%c0] : memref<4xf32>
+    %kept = memref.load %memory[%position] : memref<4xf32>
+    memref.store %kept, %output[%c0, %c0] : memref<1x4xf32>
     return
   }
-  func.func @head_1() attributes {treadle.entry = #treadle.entry<head, rows = 1>, treadle.arena_bytes = 0 : i64} {
+  func.func @head_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %hidden: memref<1x4xf32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<head, rows = 1>, treadle.arena_bytes = 0 : i64} {
     return
   }
 }

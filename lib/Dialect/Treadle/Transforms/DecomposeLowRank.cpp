@@ -37,8 +37,8 @@ struct SplitLowRank : public OpRewritePattern<LowRankLinearOp> {
       return success();
     }
     Value product = LinearOp::create(rewriter, loc, type, latent, op.getUp());
-    Value scale = arith::ConstantOp::create(rewriter, loc,
-                                            DenseElementsAttr::get(type, op.getScaleAttr()));
+    Value scale =
+        arith::ConstantOp::create(rewriter, loc, DenseElementsAttr::get(type, op.getScaleAttr()));
     rewriter.replaceOpWithNewOp<arith::MulFOp>(op, product, scale);
     return success();
   }
