@@ -225,7 +225,7 @@ static Error checkGolden(const GoldenVector &golden, ModelAttr model) {
                      llvm::Twine(count));
   for (int32_t id : golden.ids)
     if (id < 0 || id >= model.getVocabulary())
-      return makeError("expected golden ids below " + llvm::Twine(model.getVocabulary()) +
+      return makeError("expected golden ids from 0 to " + llvm::Twine(model.getVocabulary() - 1) +
                        ", got " + llvm::Twine(id));
   if (!golden.mask.empty() && golden.mask.size() != count)
     return makeError("expected a golden mask of " + llvm::Twine(count) + " entries, got " +
