@@ -55,6 +55,5 @@ if os.path.realpath(config.treadle_binary_dir) == os.path.join(os.path.realpath(
 
 if config.sanitizers:
     config.available_features.add("asan")
-    # MLIR itself is not instrumented: memory that it hands us must not count as poisoned.
-    config.environment["ASAN_OPTIONS"] = "allow_user_poisoning=0:detect_leaks=0"
-    config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
+    config.environment["ASAN_OPTIONS"] = config.asan_options
+    config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"

@@ -88,7 +88,7 @@ def run(command: str) -> list[str]:
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit(f"$ {command}\n{done.stdout}exit code {done.returncode}")
-    return done.stdout.rstrip("\n").split("\n")
+    return done.stdout.rstrip("\n").splitlines()
 
 
 def same(shown: list[str], printed: list[str]) -> bool:

@@ -22,9 +22,10 @@
 using namespace mlir;
 using namespace treadle;
 
-/// Words (of 1 f32 or 2 bf16) of K in one block: rows of 2 KB keep a register block's activations
-/// in the first-level cache. A single row has no reuse to protect.
-static constexpr int64_t wordsPerBlock = 512;
+/// Words (of 1 f32 or 2 bf16) of K in one block: a register block's activations (6 x 1 KB) and a
+/// panel's block of weights (16 KB) share the first-level cache. A single row has no reuse to
+/// protect.
+static constexpr int64_t wordsPerBlock = 256;
 static constexpr int64_t wordsPerBlockOfSingleRow = 8192;
 
 namespace {
@@ -186,25 +187,25 @@ void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t num
   });
 }
 
-/// One word of K: a rank-1 update of the register block.
+/// One word of K: a rank-1 update of the register block. Panel by panel, so that few weights are
+/// in registers at a time.
 SmallVector<Value> LinearEmitter::multiply(RegisterBlock block, Value firstWord, Value word,
                                            ValueRange accumulators) {
   Value from = b.add(firstWord, word);
-  SmallVector<Value> weights;
+  VectorType type = b.lanes(cast<MemRefType>(weight.getType()).getElementType());
+  SmallVector<Value> sums(accumulators);
   for (int64_t p = 0; p < block.panels; ++p) {
-    VectorType type = b.lanes(cast<MemRefType>(weight.getType()).getElementType());
-    weights.push_back(
-        vector::LoadOp::create(b, type, weight, ValueRange{at(block.panel, p), from, b.index(0)}));
-  }
-  SmallVector<Value> sums;
-  for (int64_t r = 0; r < block.rows; ++r) {
-    Value x;
-    if (!isBF16)
-      x = b.broadcast(memref::LoadOp::create(
-          b, input, ValueRange{b.add(kernel.begin(0), at(block.row, r)), from}));
-    for (int64_t p = 0; p < block.panels; ++p) {
-      Value sum = accumulators[r * block.panels + p];
-      sums.push_back(isBF16 ? multiplyBF16(weights[p], r, word, sum) : b.fma(x, weights[p], sum));
+    Value weights =
+        vector::LoadOp::create(b, type, weight, ValueRange{at(block.panel, p), from, b.index(0)});
+    for (int64_t r = 0; r < block.rows; ++r) {
+      Value &sum = sums[r * block.panels + p];
+      if (isBF16) {
+        sum = multiplyBF16(weights, r, word, sum);
+        continue;
+      }
+      Value row = b.add(kernel.begin(0), at(block.row, r));
+      Value x = memref::LoadOp::create(b, input, ValueRange{row, from});
+      sum = b.fma(b.broadcast(x), weights, sum);
     }
   }
   return sums;

@@ -26,11 +26,14 @@ static int64_t largestDivisor(int64_t extent, int64_t limit) {
   return 1;
 }
 
-/// Up to 32 rows share a block of 64 (one row) or 128 outputs: 128 x 512 words are 256 KB.
+/// Up to 32 rows share a block of weights: 256 outputs x 256 words of K (Linear.cpp) are 256 KB,
+/// half of a small second-level cache. A single row takes 1/16 of the outputs, so that threads
+/// find tiles in a small matrix, and what a tile prepares once is little in a large one.
 static SmallVector<int64_t> tileLinear(StageOp stage) {
   int64_t rows = largestDivisor(stage.getExtent(0), 32);
-  int64_t outputs = rows == 1 ? 64 : 128;
-  return {rows, std::min<int64_t>(outputs, llvm::alignTo(stage.getExtent(1), panelWidth))};
+  int64_t outputs = llvm::alignTo(stage.getExtent(1), panelWidth);
+  int64_t share = llvm::alignTo(std::max<int64_t>(outputs / 16, 1), 4 * panelWidth);
+  return {rows, std::min<int64_t>({outputs, 256, rows == 1 ? share : 256})};
 }
 
 static SmallVector<int64_t> tileOf(StageOp stage) {

@@ -1,0 +1,67 @@
+//===- MultiplyAddPeak.cpp - Fused multiply-adds per second ---------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "MultiplyAddPeak.h"
+
+#include <cstddef>
+
+using namespace treadle::run;
+
+/// More chains than latency x throughput of any current core needs, fewer than its registers.
+enum { chains = 12, roundsPerSample = 100000 };
+
+/// Returns the operations that it did; `sink` keeps the sums from being removed.
+template <unsigned Lanes>
+static inline __attribute__((always_inline)) double
+multiplyAdd(volatile float &sink) {
+  typedef float Vector __attribute__((vector_size(4 * Lanes)));
+  Vector sums[chains] = {}, factor = {}, step = {};
+  for (unsigned lane = 0; lane < Lanes; ++lane) {
+    factor[lane] = 0.5f;
+    step[lane] = 1.0f;
+  }
+  for (int chain = 0; chain < chains; ++chain)
+    sums[chain][0] =
+        static_cast<float>(chain); // all different, or they would be one
+  for (size_t round = 0; round < roundsPerSample; ++round)
+    for (Vector &sum : sums)
+      sum = __builtin_elementwise_fma(sum, factor, step);
+  float total = 0;
+  for (Vector sum : sums)
+    total += sum[0];
+  sink = total;
+  return 2.0 * Lanes * chains * roundsPerSample;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx512f"))) static double
+multiplyAddAvx512(volatile float &sink) {
+  return multiplyAdd<16>(sink);
+}
+__attribute__((target("avx2,fma"))) static double
+multiplyAddAvx2(volatile float &sink) {
+  return multiplyAdd<8>(sink);
+}
+#endif
+
+static double multiplyAddWidest(volatile float &sink) {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512f"))
+    return multiplyAddAvx512(sink);
+  return multiplyAddAvx2(sink);
+#else
+  return multiplyAdd<4>(sink);
+#endif
+}
+
+void MultiplyAddPeak::sample() {
+  volatile float sink = 0;
+  double start = now();
+  double operations = multiplyAddWidest(sink);
+  samples.push_back(operations / (now() - start));
+}
