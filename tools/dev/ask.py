@@ -14,7 +14,7 @@ DEFAULT_PROMPT = "47+85="
 
 def main(library: Path, tokenizer_file: str, prompt: str = DEFAULT_PROMPT) -> None:
     tokenizer = Tokenizer.from_file(tokenizer_file)
-    with treadle.load(library) as model, model.session(loops="config") as session:
+    with treadle.load(library) as model, model.session() as session:
         ids = tokenizer.encode(prompt).ids
         start = time.perf_counter()
         reply = list(session.generate(ids, max_new_tokens=128))
