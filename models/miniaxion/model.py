@@ -1,4 +1,4 @@
-"""MiniAxion in PyTorch, for training only. Parameter names are those of the weight file.
+"""MiniAxion in PyTorch, for training only. Parameters are named as in the weight file.
 
 Entry blocks, shared blocks that may run several times, exit blocks; every projection is
 a product of two matrices of rank `lora_rank`, and the head is the embedding transposed.

@@ -1,4 +1,4 @@
-"""Muon for the low-rank factors, AdamW for everything else.
+"""Muon for the low-rank factors, Adam for everything else.
 
 Muon steps along the orthogonalised momentum, so that all of the 16 directions of a
 factor learn at the same pace; under Adam the few strong ones lead for a long time.
@@ -26,12 +26,20 @@ def orthogonalise(x: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised; wide and tall matrices go in one batch."""
+    """Nesterov momentum, orthogonalised; wide and tall matrices go in one batch.
+
+    Steps have unit norm whatever the gradient, so without decay the factors grow until
+    attention saturates and the loss rises again; decay bounds their norm by 1 / decay.
+    """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        decay: float,
+        momentum: float = 0.95,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+        super().__init__(parameters, {"lr": lr, "decay": decay, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -47,18 +55,17 @@ class Muon(torch.optim.Optimizer):
                 steps = orthogonalise(torch.stack([wide for _, wide in batch]))
                 for (p, _), step in zip(batch, steps, strict=True):
                     wide_p = p if p.shape[0] <= p.shape[1] else p.mT
+                    wide_p.mul_(1 - group["lr"] * group["decay"])
                     wide_p.sub_(step, alpha=group["lr"])
 
 
 def optimizers(
-    model: nn.Module, muon_rate: float, adam_rate: float
+    model: nn.Module, muon_rate: float, muon_decay: float, adam_rate: float
 ) -> list[torch.optim.Optimizer]:
     factors = [
         p for name, p in model.named_parameters() if p.ndim == 2 and "_proj." in name
     ]
     chosen = set(factors)
     others = [p for p in model.parameters() if p not in chosen]
-    adam = torch.optim.AdamW(
-        others, lr=adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
-    )
-    return [Muon(factors, muon_rate), adam]
+    adam = torch.optim.Adam(others, lr=adam_rate, betas=(0.9, 0.98), fused=True)
+    return [Muon(factors, muon_rate, muon_decay), adam]

@@ -1,8 +1,9 @@
 """The seven task kinds of MiniAxion: prompts, thought steps and answers.
 
 A problem is written `prompt<THINK><STEP>...</THINK><ANS>...</ANS>`. The steps spell out
-the work one digit column at a time, units first, because each step is then a small
-table look-up that a model of this size can learn.
+the work one digit column at a time, units first, and every number in them is filled up
+with zeros: each step is then a small table look-up of digits that stand at fixed
+distances, which a model of this size can learn.
 
 No evaluation prompt shares its operands with training. Every problem names the *facts*
 it rests on, such as "+ 47 85"; a hash of the text holds out one fact in ten. A problem
@@ -65,35 +66,47 @@ def calculate(operator: str, a: int, b: int) -> Work:
     Two one-digit operands make no fact: they are the tables that every column uses.
     """
     value, columns = COLUMNS[operator](a, b)
+    if operator == "*":
+        stated = f"{a:02}*{b}"
+    else:
+        width = width_of(a, b)
+        stated = f"{a:0{width}}{operator}{b:0{width}}"
     operands = (a, b) if operator == "-" else sorted((a, b))
     facts = (f"{operator} {operands[0]} {operands[1]}",) if max(a, b) > 9 else ()
-    return Work(value, (f"{a}{operator}{b}", *columns), facts)
+    return Work(value, (stated, *columns), facts)
+
+
+def width_of(*numbers: int) -> int:
+    """Digits to fill numbers up to: at least two."""
+    return max(2, *(len(str(number)) for number in numbers))
 
 
 def digits_of(a: int, b: int) -> list[tuple[int, int]]:
     """Digit pairs of two numbers, units first; the shorter is filled up with zeros."""
-    width = max(len(str(a)), len(str(b)))
-    pairs = zip(str(a).zfill(width), str(b).zfill(width), strict=True)
-    return [(int(x), int(y)) for x, y in pairs][::-1]
+    pairs, places = [], width_of(a, b)
+    for place in range(places):
+        pairs.append((a // 10**place % 10, b // 10**place % 10))
+    return pairs
 
 
 def add_columns(a: int, b: int) -> tuple[int, list[str]]:
-    """`47+85`: `7+5=12`, then `4+8+1=13` with the carry."""
+    """`47+85`: `7+5=12`, then `4+8+1=13` with the carry, which is always written."""
     columns, carry = [], 0
     for place, (x, y) in enumerate(digits_of(a, b)):
         total = x + y + carry
-        columns.append(f"{x}+{y}+{carry}={total}" if place else f"{x}+{y}={total}")
+        carried = f"+{carry}" if place else ""
+        columns.append(f"{x}+{y}{carried}={total:02}")
         carry = total // 10
     return a + b, columns
 
 
 def subtract_columns(a: int, b: int) -> tuple[int, list[str]]:
-    """`83-27`: `13-7=6` after borrowing, then `8-2-1=5`. Needs a >= b."""
+    """`83-27`: `13-7=6` after borrowing, then `08-2-1=5`. Needs a >= b."""
     columns, borrow = [], 0
     for place, (x, y) in enumerate(digits_of(a, b)):
-        taken = f"{y}-{borrow}" if place else f"{y}"
+        borrowed = f"-{borrow}" if place else ""
         lent = 10 if x < y + borrow else 0
-        columns.append(f"{x + lent}-{taken}={x + lent - y - borrow}")
+        columns.append(f"{x + lent:02}-{y}{borrowed}={x + lent - y - borrow}")
         borrow = lent // 10
     return a - b, columns
 
@@ -101,11 +114,12 @@ def subtract_columns(a: int, b: int) -> tuple[int, list[str]]:
 def multiply_columns(a: int, b: int) -> tuple[int, list[str]]:
     """`47*6`: `7*6=42`, `4*6=24`, `24+4=28`. Needs a < 100 and b < 10."""
     tens, units = divmod(a, 10)
-    columns = [f"{units}*{b}={units * b}"]
-    if tens:
-        carry = units * b // 10
-        columns += [f"{tens}*{b}={tens * b}", f"{tens * b}+{carry}={tens * b + carry}"]
-    return a * b, columns
+    low, high, carry = units * b, tens * b, units * b // 10
+    return a * b, [
+        f"{units}*{b}={low:02}",
+        f"{tens}*{b}={high:02}",
+        f"{high:02}+{carry}={high + carry:02}",
+    ]
 
 
 COLUMNS: dict[str, Callable[[int, int], tuple[int, list[str]]]] = {
@@ -172,6 +186,10 @@ def number_up_to_3_digits(rng: random.Random) -> int:
     return rng.randint(low, high)
 
 
+def listed(numbers: list[int]) -> str:
+    return " ".join(f"{number:02}" for number in numbers)
+
+
 def sign(a: int, b: int) -> str:
     return "<" if a < b else ">" if a > b else "="
 
@@ -187,8 +205,8 @@ def comparison(rng: random.Random) -> Problem:
         b = a // keep * keep + rng.randrange(keep)
     if rng.random() < 0.5:
         a, b = b, a
-    steps = []
-    for x, y in reversed(digits_of(a, b)):
+    steps = [f"{a:03} {b:03}"]
+    for x, y in ((a // place % 10, b // place % 10) for place in (100, 10, 1)):
         steps.append(f"{x}{sign(x, y)}{y}")
         if x != y:
             break
@@ -219,12 +237,12 @@ def progression(rng: random.Random) -> Problem:
 
 
 def cycle(rng: random.Random) -> Problem:
-    """2 or 3 numbers of 0 to 99 that repeat, 4 to 6 terms shown; the cycle is stated."""
+    """2 or 3 numbers of 0 to 99 that repeat, 4 to 6 terms; the step states them."""
     period = rng.sample(range(100), rng.randint(2, 3))
     shown = rng.randint(len(period) + 2, 6)
     terms = [period[i % len(period)] for i in range(shown + 1)]
     prompt = "Next: " + " ".join(map(str, terms[:-1]))
-    steps = (" ".join(map(str, period)),)
+    steps = (listed(period),)
     facts = ("cycle " + " ".join(map(str, sorted(period))),)
     return Problem("pattern", prompt, steps, str(terms[-1]), facts)
 
@@ -245,7 +263,7 @@ def word_problem(rng: random.Random) -> Problem:
 def sorting(rng: random.Random) -> Problem:
     """`Sort 42 7 88` on 3 to 5 different numbers of 0 to 99.
 
-    Each step takes the least of what is left: `7|42 88`, then `42|88`.
+    Each step takes the least of what is left: `07|42 88`, then `42|88`.
     """
     left = rng.sample(range(100), rng.randint(3, 5))
     ordered = sorted(left)
@@ -253,7 +271,7 @@ def sorting(rng: random.Random) -> Problem:
     steps = []
     for least in ordered[:-1]:
         left.remove(least)
-        steps.append(f"{least}|" + " ".join(map(str, left)))
+        steps.append(f"{least:02}|{listed(left)}")
     answer = " ".join(map(str, ordered))
     return Problem("sorting", prompt, tuple(steps), answer, (f"sort {answer}",))
 
