@@ -24,6 +24,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
+#include <sys/mman.h>
 
 using namespace llvm;
 using namespace treadle;
@@ -291,6 +292,8 @@ const Tensor *TensorSource::find(StringRef name) const {
 }
 
 void TensorSource::releasePages() const {
+  // MemoryBuffer::dontNeedIfMmap asks posix_madvise, which does nothing in glibc.
   for (const std::unique_ptr<MemoryBuffer> &file : files)
-    file->dontNeedIfMmap();
+    if (file->getBufferKind() == MemoryBuffer::MemoryBuffer_MMap)
+      ::madvise(const_cast<char *>(file->getBufferStart()), file->getBufferSize(), MADV_DONTNEED);
 }

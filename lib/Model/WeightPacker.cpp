@@ -15,7 +15,6 @@
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
-#include "llvm/Support/SHA256.h"
 
 #include <cmath>
 
@@ -81,7 +80,7 @@ PackedHeader treadle::makePackedHeader(ModuleOp module, llvm::StringRef libraryI
   header.bytes.resize(sizeof(uint64_t));
   llvm::support::endian::write64le(header.bytes.data(), json.size());
   header.bytes += json;
-  header.digest = llvm::SHA256::hash(llvm::arrayRefFromStringRef(header.bytes));
+  header.digest = Sha256::hash(header.bytes);
   return header;
 }
 
@@ -114,13 +113,13 @@ public:
       write(std::vector<uint8_t>(bytes));
   }
 
-  Sha256Digest finish() { return hash.final(); }
+  Sha256Digest finish() { return hash.finish(); }
 
 private:
   llvm::raw_ostream &os;
   const TensorSource &source;
   const PackOptions &options;
-  llvm::SHA256 hash;
+  Sha256 hash;
   uint64_t done = 0, reported = 0, total;
 };
 

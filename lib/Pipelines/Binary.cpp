@@ -40,8 +40,8 @@ static constexpr uint64_t embedAtMost = uint64_t(1) << 30;
 
 /// Packs the weights into `file`, the longest step where weights are large:
 /// it takes the progress bar from `from` to `to`.
-static Expected<Digest> pack(const BinaryInput &input, StringRef weightsId, OutputFile &file,
-                             double from, double to) {
+static Expected<Sha256Digest> pack(const BinaryInput &input, StringRef weightsId, OutputFile &file,
+                                   double from, double to) {
   PackOptions options;
   auto progress = [&](uint64_t done, uint64_t total) {
     if (input.listener.progress)
@@ -54,7 +54,7 @@ static Expected<Digest> pack(const BinaryInput &input, StringRef weightsId, Outp
   };
   options.progress = progress;
   options.warn = warn;
-  Expected<Digest> digest =
+  Expected<Sha256Digest> digest =
       packWeights(input.module, *input.weights, weightsId, file.os(), options);
   if (!digest)
     return digest.takeError();
@@ -105,7 +105,7 @@ Error treadle::emitWeights(const BinaryInput &input) {
   Expected<OutputFile> file = OutputFile::create(getWeightsFile(getLibraryFile(input.options)));
   if (!file)
     return file.takeError();
-  Expected<Digest> digest = pack(input, getWeightsId(input.module, *model), *file, 0.05, 1);
+  Expected<Sha256Digest> digest = pack(input, getWeightsId(input.module, *model), *file, 0.05, 1);
   if (!digest)
     return digest.takeError();
   return file->keep();

@@ -10,7 +10,6 @@
 
 #include "treadle/Pipelines/Compile.h"
 #include "llvm/Support/JSON.h"
-#include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -60,11 +59,11 @@ std::string treadle::makeInfoJson(ModuleOp module, ModelAttr model,
   return print(std::move(info));
 }
 
-Digest treadle::computeConfigDigest(ModelAttr model) {
+Sha256Digest treadle::computeConfigDigest(ModelAttr model) {
   Object facts = parseFacts(model);
   // A module that was not built from a config is identified by what it says.
   llvm::json::Value *config = facts.get("config");
   std::string text =
       model.getFamily().str() + "\n" + (config ? print(*config) : print(std::move(facts)));
-  return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
+  return Sha256::hash(text);
 }

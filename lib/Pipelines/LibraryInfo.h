@@ -23,7 +23,7 @@ std::string makeInfoJson(mlir::ModuleOp module, ModelAttr model, llvm::ArrayRef<
                          const CPUTarget &target);
 
 /// Digests the config in canonical form.
-Digest computeConfigDigest(ModelAttr model);
+Sha256Digest computeConfigDigest(ModelAttr model);
 
 } // namespace treadle
 

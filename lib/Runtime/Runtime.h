@@ -28,6 +28,7 @@
 #define TREADLE_RUNTIME_RUNTIME_H
 
 #include "Program.h"
+#include "Sha256.h"
 #include "treadle-c/model.h"
 
 #include <stdbool.h>
@@ -131,20 +132,6 @@ bool treadle_read_struct(void *own, size_t size, const void *callers);
 /// Writes `*own` into a caller's struct of its own `struct_size`. Fails if that
 /// is smaller than the first version of the struct.
 bool treadle_write_struct(void *callers, const void *own, size_t size);
-
-//===----------------------------------------------------------------------===//
-// Sha256.c
-//===----------------------------------------------------------------------===//
-
-typedef struct treadle_sha256 {
-  uint32_t state[8];
-  uint64_t size;
-  uint8_t block[64];
-} treadle_sha256;
-
-void treadle_sha256_init(treadle_sha256 *hash);
-void treadle_sha256_update(treadle_sha256 *hash, const void *data, size_t size);
-void treadle_sha256_final(treadle_sha256 *hash, uint8_t digest[32]);
 
 //===----------------------------------------------------------------------===//
 // Weights.c

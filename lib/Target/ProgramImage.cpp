@@ -13,7 +13,6 @@
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Support/Error.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/SHA256.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cstring>
 
@@ -297,7 +296,7 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
 //===----------------------------------------------------------------------===//
 
 /// The sources of a weight are names in somebody's file, so they stay out.
-Digest treadle::computeWeightsId(ModuleOp module, const Digest &configDigest) {
+Sha256Digest treadle::computeWeightsId(ModuleOp module, const Sha256Digest &configDigest) {
   std::string text;
   llvm::raw_string_ostream os(text);
   os << llvm::toStringRef(configDigest);
@@ -306,10 +305,11 @@ Digest treadle::computeWeightsId(ModuleOp module, const Digest &configDigest) {
     llvm::interleave(weight.getSlots(), os, "x");
     os << '\n';
   }
-  return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
+  return Sha256::hash(text);
 }
 
-Digest treadle::computeLibraryId(ModuleOp module, const Digest &configDigest, StringRef device) {
+Sha256Digest treadle::computeLibraryId(ModuleOp module, const Sha256Digest &configDigest,
+                                       StringRef device) {
   std::string text;
   llvm::raw_string_ostream os(text);
   os << llvm::toStringRef(computeWeightsId(module, configDigest)) << TREADLE_PROGRAM_FORMAT << ' '
@@ -319,5 +319,5 @@ Digest treadle::computeLibraryId(ModuleOp module, const Digest &configDigest, St
     llvm::interleave(state.getSlots(), os, "x");
     os << '\n';
   }
-  return llvm::SHA256::hash(llvm::arrayRefFromStringRef(text));
+  return Sha256::hash(text);
 }

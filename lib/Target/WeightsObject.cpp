@@ -15,10 +15,12 @@
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Support/Error.h"
 #include "treadle/Target/LinkLibrary.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/BinaryFormat/ELF.h"
-#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Triple.h"
+#include <vector>
 
 using namespace llvm;
 using namespace llvm::ELF;
@@ -49,6 +51,23 @@ private:
 };
 } // namespace
 
+/// Copies a file to the end of `os`, one piece at a time.
+static Error copyFile(StringRef from, raw_ostream &os) {
+  Expected<sys::fs::file_t> file = sys::fs::openNativeFileForRead(from);
+  if (!file)
+    return makeError(from + ": " + toString(file.takeError()));
+  auto close = make_scope_exit([&] { sys::fs::closeFile(*file); });
+  std::vector<char> piece(1 << 20);
+  for (;;) {
+    Expected<size_t> size = sys::fs::readNativeFile(*file, piece);
+    if (!size)
+      return makeError(from + ": " + toString(size.takeError()));
+    if (*size == 0)
+      return Error::success();
+    os.write(piece.data(), *size);
+  }
+}
+
 static Elf64_Shdr makeSection(uint32_t name, uint32_t type, uint64_t flags, uint64_t offset,
                               uint64_t size, uint64_t alignment) {
   Elf64_Shdr section{};
@@ -76,17 +95,15 @@ static Elf64_Ehdr makeHeader(const Triple &triple) {
 }
 
 Error treadle::writeWeightsObject(StringRef weightsFile, StringRef triple, raw_pwrite_stream &os) {
-  ErrorOr<std::unique_ptr<MemoryBuffer>> weights =
-      MemoryBuffer::getFile(weightsFile, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!weights)
-    return makeError(weightsFile + ": " + weights.getError().message());
   enum Section : uint16_t { nullSection, dataSection, symbolSection, nameSection, sectionCount };
 
   Elf64_Ehdr header = makeHeader(Triple(triple));
   writeStruct(os, header);
   alignTo(os, slotAlignment);
-  uint64_t dataOffset = os.tell(), dataSize = (*weights)->getBufferSize();
-  os << (*weights)->getBuffer();
+  uint64_t dataOffset = os.tell();
+  if (Error error = copyFile(weightsFile, os))
+    return error;
+  uint64_t dataSize = os.tell() - dataOffset;
 
   NameTable names;
   Elf64_Sym symbols[2] = {};

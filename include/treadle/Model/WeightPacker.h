@@ -18,16 +18,14 @@
 
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Support/Error.h"
+#include "treadle/Support/Sha256.h"
 #include "llvm/Support/raw_ostream.h"
-#include <array>
 
 namespace mlir {
 class ModuleOp;
 } // namespace mlir
 
 namespace treadle {
-
-using Sha256Digest = std::array<uint8_t, 32>;
 
 /// What a library knows of its container without having it.
 struct PackedHeader {

@@ -16,14 +16,12 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "treadle/Support/Sha256.h"
 #include "llvm/Support/Error.h"
-#include <array>
 #include <string>
 #include <vector>
 
 namespace treadle {
-
-using Digest = std::array<uint8_t, 32>;
 
 /// A function that the runtime calls.
 struct EntryPoint {
@@ -43,8 +41,8 @@ struct WeightsImage {
   uint64_t fileBytes = 0;
   uint64_t headerBytes = 0;
   uint64_t digestOffset = 0;
-  Digest headerDigest{};
-  Digest contentDigest{}; ///< zero: any content
+  Sha256Digest headerDigest{};
+  Sha256Digest contentDigest{}; ///< zero: any content
 };
 
 /// What the reference says of one input.
@@ -60,8 +58,8 @@ struct GoldenVector {
 struct ProgramFacts {
   std::string name;
   std::string infoJson;
-  Digest configDigest{};
-  Digest libraryId{};
+  Sha256Digest configDigest{};
+  Sha256Digest libraryId{};
   WeightsImage weights;
   std::vector<GoldenVector> golden;
 };
@@ -73,11 +71,12 @@ llvm::Expected<std::string> buildProgramImage(mlir::ModuleOp module,
 
 /// Digests what packed weights depend on: the config, and the weights' storage.
 /// Libraries of any CPU, context or rows that share it can share a file.
-Digest computeWeightsId(mlir::ModuleOp module, const Digest &configDigest);
+Sha256Digest computeWeightsId(mlir::ModuleOp module, const Sha256Digest &configDigest);
 
 /// Digests what saved sessions depend on: all that, the states and their layout,
 /// and `device` (a CPU level), on which the bits depend.
-Digest computeLibraryId(mlir::ModuleOp module, const Digest &configDigest, llvm::StringRef device);
+Sha256Digest computeLibraryId(mlir::ModuleOp module, const Sha256Digest &configDigest,
+                              llvm::StringRef device);
 
 /// The attribute that every module carries.
 llvm::Expected<ModelAttr> getModelAttr(mlir::ModuleOp module);
