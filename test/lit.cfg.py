@@ -1,6 +1,8 @@
 """How lit runs the regression tests: every file with a `RUN:` line under test/."""
 
 import os
+import platform
+import subprocess
 
 import lit.formats
 
@@ -19,10 +21,24 @@ config.environment["PATH"] = os.pathsep.join(
 config.environment["PYTHONPATH"] = os.path.join(config.treadle_source_dir, "python")
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope --allow-unused-prefixes=false"
 
+# A program that loads emitted code with `--sanitize=address` brings the sanitizer's runtime, clang's own
+# whatever built Treadle; Python gets it preloaded.
+asan_runtime = subprocess.run(
+    [os.path.join(config.llvm_tools_dir, "clang"), f"-print-file-name=libclang_rt.asan-{platform.machine()}.so"],
+    check=True,
+    capture_output=True,
+    text=True,
+).stdout.strip()
+preload_asan = f"env LD_PRELOAD={asan_runtime}"
+
 # Every test of a pass also checks that its input survives printing and parsing.
 config.substitutions += [
     (r"(?<![\w./-])treadle-opt(?![\w./-])(?!.*--verify-roundtrip)", "treadle-opt --verify-roundtrip"),
-    ("%python", config.python),
+    # For what a test compiles and runs: instrumented where Treadle is.
+    ("%sanitize", "--sanitize=address" if config.sanitizers else ""),
+    # In every preset. Here nothing of MLIR runs, so memory may be poisoned by hand.
+    ("%asan_python", f"{preload_asan} ASAN_OPTIONS=detect_leaks=0 {config.python}"),
+    ("%python", f"{preload_asan} {config.python}" if config.sanitizers else config.python),
     ("%cc", config.host_cc),
     ("%cxx", config.host_cxx),
     ("%cmake", config.cmake),

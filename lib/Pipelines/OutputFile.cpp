@@ -18,9 +18,12 @@ OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
       stream(std::make_unique<raw_fd_ostream>(this->file.FD, /*shouldClose=*/false)) {}
 
 Expected<OutputFile> OutputFile::create(StringRef path) {
-  // Renaming onto a folder would fail after all the work.
+  // Renaming onto a folder would fail after all the work, and onto a device it would replace that:
+  // a root's /dev/null too.
   if (sys::fs::is_directory(path))
     return makeError(path + ": expected the name of a file, got a directory");
+  if (sys::fs::is_other(path))
+    return makeError(path + ": expected the name of a file, got a device or pipe");
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
   if (!file)
     return makeError(path + ": cannot write: " + toString(file.takeError()));

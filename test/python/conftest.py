@@ -21,16 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="the build whose libTreadle.so compiles the models (build/release)",
     )
+    parser.addoption(
+        "--treadle-sanitize",
+        choices=["address"],
+        help="instrument the models; Python needs the sanitizer's runtime preloaded, as tools/dev/pytest does",
+    )
 
 
 @pytest.fixture(scope="session")
 def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]:
-    """`treadle.compile` with the libTreadle.so under test."""
+    """`treadle.compile` with the libTreadle.so under test, and `--treadle-sanitize`."""
     build = request.config.getoption("--treadle-build").resolve()
     library = build / "lib/libTreadle.so"
     if not library.exists():
         pytest.fail(f"no {library}: build it, or name another build with --treadle-build=DIR")
-    return partial(treadle.compile, library=library)
+    return partial(treadle.compile, library=library, sanitize=request.config.getoption("--treadle-sanitize"))
 
 
 @pytest.fixture(scope="session")
