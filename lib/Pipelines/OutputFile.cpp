@@ -20,9 +20,11 @@ OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
 Expected<OutputFile> OutputFile::create(StringRef path) {
   // Renaming onto a folder would fail after all the work, and onto a device it would replace that:
   // a root's /dev/null too.
-  if (sys::fs::is_directory(path))
+  sys::fs::file_status status;
+  sys::fs::status(path, status); // a file that is not there yet is fine
+  if (sys::fs::is_directory(status))
     return makeError(path + ": expected the name of a file, got a directory");
-  if (sys::fs::is_other(path))
+  if (sys::fs::is_other(status))
     return makeError(path + ": expected the name of a file, got a device or pipe");
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
   if (!file)
