@@ -18,9 +18,12 @@ OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
       stream(std::make_unique<raw_fd_ostream>(this->file.FD, /*shouldClose=*/false)) {}
 
 Expected<OutputFile> OutputFile::create(StringRef path) {
-  // Renaming onto a folder would fail after all the work.
-  if (sys::fs::is_directory(path))
-    return makeError(path + ": expected the name of a file, got a directory");
+  // Renaming onto a folder would fail after all the work; renaming onto a device or
+  // a pipe would put a file in its place, for root also where /dev/null was.
+  sys::fs::file_status status;
+  if (!sys::fs::status(path, status) && !sys::fs::is_regular_file(status))
+    return makeError(path + ": expected the name of a file, got a " +
+                     (sys::fs::is_directory(status) ? "directory" : "device or pipe"));
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
   if (!file)
     return makeError(path + ": cannot write: " + toString(file.takeError()));
