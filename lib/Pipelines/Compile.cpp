@@ -91,6 +91,9 @@ public:
 private:
   Error runPhases();
   Error prepare();
+  std::vector<std::string> getInputFiles() const;
+  std::vector<std::string> getOutputFiles() const;
+  Error checkOutputFiles() const;
   Error begin();
   Error runPasses(Phase phase);
   Error finishConfig(const ModelConfig &config);
@@ -131,7 +134,55 @@ Error Compilation::prepare() {
   if (!options.dumpPhases.empty())
     if (std::error_code code = llvm::sys::fs::create_directories(options.dumpPhases))
       return makeError("--dump-phases: " + options.dumpPhases + ": " + code.message());
-  return openWeights(options).moveInto(weights);
+  if (Error error = openWeights(options).moveInto(weights))
+    return error;
+  return checkOutputFiles();
+}
+
+std::vector<std::string> Compilation::getInputFiles() const {
+  SmallString<128> config(options.config);
+  if (llvm::sys::fs::is_directory(config))
+    llvm::sys::path::append(config, "config.json");
+  std::vector<std::string> files = {config.str().str()};
+  if (!options.golden.empty())
+    files.push_back(options.golden);
+  if (weights)
+    for (const Tensor &tensor : weights->getTensors())
+      if (files.back() != tensor.file)
+        files.push_back(tensor.file.str());
+  return files;
+}
+
+/// Every file that may be written.
+std::vector<std::string> Compilation::getOutputFiles() const {
+  std::vector<std::string> files;
+  if (last == Phase::binary) {
+    std::string library = getLibraryFile(options);
+    if (!options.pack)
+      files.push_back(library);
+    files.push_back(getWeightsFile(library));
+  } else if (!options.out.empty()) {
+    files.push_back(options.out);
+  }
+  if (options.dumpPhases.empty())
+    return files;
+  for (Phase phase : allPhases) {
+    StringRef extension = phase == Phase::config ? "json" : phase == Phase::binary ? "ll" : "mlir";
+    SmallString<128> path(options.dumpPhases);
+    llvm::sys::path::append(path, getPhaseName(phase) + "." + extension);
+    files.push_back(path.str().str());
+  }
+  return files;
+}
+
+/// What is read is never replaced: it may be the only copy of a model's weights.
+Error Compilation::checkOutputFiles() const {
+  std::vector<std::string> inputs = getInputFiles();
+  for (const std::string &output : getOutputFiles())
+    for (const std::string &input : inputs)
+      if (llvm::sys::fs::equivalent(output, input))
+        return makeError(output + ": expected a file to write that is not read as well");
+  return Error::success();
 }
 
 /// Makes the first module: from IR, or from a config through `config` and `model`.

@@ -74,7 +74,7 @@ private:
   Error readLogits(GoldenVector &golden) const {
     const Tensor *logits = find("logits");
     if (!logits)
-      return makeError(source.getPath() + ": expected a tensor '" + prefix + "logits'");
+      return makeError(source.getPath() + ": expected a tensor '" + quote(prefix) + "logits'");
     if (logits->type->name != "F32" || logits->shape.size() != 2 ||
         logits->shape[0] != int64_t(golden.ids.size()))
       return makeTensorError(*logits, "F32 [" + Twine(golden.ids.size()) + ", vocabulary]");
@@ -88,7 +88,8 @@ private:
     const Tensor *mask = find("mask");
     if (!mask)
       return Error::success();
-    if (mask->type->bytes != 1 || mask->getNumElements() != int64_t(golden.ids.size()))
+    bool isMask = mask->type->name == "U8" || mask->type->name == "BOOL";
+    if (!isMask || mask->getNumElements() != int64_t(golden.ids.size()))
       return makeTensorError(*mask, "U8 or BOOL [" + Twine(golden.ids.size()) + "]");
     for (uint8_t attended : readElements<uint8_t>(*mask))
       golden.mask.push_back(attended != 0);

@@ -88,8 +88,8 @@ Error treadle::checkOptions(const CompileOptions &options) {
     return error;
   if (options.maxContext < 0)
     return makeError("--max-context: expected a positive number, got " + Twine(options.maxContext));
-  if (options.maxLoops < 1 || options.maxLoops > 1024)
-    return makeError("--max-loops: expected 1 to 1024, got " + Twine(options.maxLoops));
+  if (options.maxLoops < 1)
+    return makeError("--max-loops: expected a positive number, got " + Twine(options.maxLoops));
   if (Error error = checkRows(options.rows))
     return error;
   if (Error error =

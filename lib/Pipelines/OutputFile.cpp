@@ -18,14 +18,12 @@ OutputFile::OutputFile(std::string path, sys::fs::TempFile file)
       stream(std::make_unique<raw_fd_ostream>(this->file.FD, /*shouldClose=*/false)) {}
 
 Expected<OutputFile> OutputFile::create(StringRef path) {
-  // Renaming onto a folder would fail after all the work, and onto a device it would replace that:
-  // a root's /dev/null too.
+  // Renaming onto a folder would fail after all the work; renaming onto a device or
+  // a pipe would put a file in its place, for root also where /dev/null was.
   sys::fs::file_status status;
-  sys::fs::status(path, status); // a file that is not there yet is fine
-  if (sys::fs::is_directory(status))
-    return makeError(path + ": expected the name of a file, got a directory");
-  if (sys::fs::is_other(status))
-    return makeError(path + ": expected the name of a file, got a device or pipe");
+  if (!sys::fs::status(path, status) && !sys::fs::is_regular_file(status))
+    return makeError(path + ": expected the name of a file, got a " +
+                     (sys::fs::is_directory(status) ? "directory" : "device or pipe"));
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
   if (!file)
     return makeError(path + ": cannot write: " + toString(file.takeError()));

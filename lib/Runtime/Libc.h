@@ -54,6 +54,8 @@ int64_t getrandom(void *buffer, size_t size, unsigned flags);
 
 #define ENOENT 2
 #define EACCES 13
+#define EISDIR 21
+#define ESPIPE 29
 int *__errno_location(void);
 
 #endif // TREADLE_RUNTIME_LIBC_H

@@ -98,6 +98,8 @@ static treadle_status failToOpen(const char *path, char *message,
   else if (error == EACCES)
     treadle_format(message, messageSize, "cannot open %s: permission denied",
                    path);
+  else if (error == EISDIR || error == ESPIPE)
+    treadle_format(message, messageSize, "cannot open %s: not a file", path);
   else
     treadle_format(message, messageSize, "cannot open %s: error %d", path,
                    (int64_t)error);
@@ -129,7 +131,9 @@ static treadle_status refuseSize(int file, int64_t size, const char *path,
 static treadle_status mapFile(treadle_model *model, int file, const char *path,
                               char *message, size_t messageSize) {
   uint64_t expected = treadle_header()->weights.file_size;
-  int64_t size = lseek(file, 0, SEEK_END);
+  // Of a folder, lseek would give a size.
+  uint8_t first;
+  int64_t size = pread(file, &first, 1, 0) < 0 ? -1 : lseek(file, 0, SEEK_END);
   if (size < 0)
     return failToOpen(path, message, messageSize);
   if ((uint64_t)size != expected)

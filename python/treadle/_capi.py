@@ -6,6 +6,7 @@ Calls release the GIL. What each function does, and which errors it has, stands 
 import _ctypes
 import ctypes
 import os
+import struct
 import tempfile
 import threading
 import weakref
@@ -25,7 +26,7 @@ from ctypes import (
 )
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 MODEL_ABI = 1
 LOOPS_CONFIG = -1
@@ -336,7 +337,9 @@ def _load_library(path: Path) -> ctypes.CDLL:
     name of its own, a library that was compiled anew to the same place is not taken for the one before.
     """
     file = path.resolve(strict=True)
-    with open(file, "rb"), tempfile.TemporaryDirectory(prefix="treadle-") as folder:
+    with open(file, "rb") as stream, tempfile.TemporaryDirectory(prefix="treadle-") as folder:
+        if _is_cut(stream):
+            raise TreadleError(Status.CORRUPT, f"{path}: expected a library for this machine: it is cut short")
         link = Path(folder, file.name)
         link.symlink_to(file)
         try:
@@ -344,6 +347,17 @@ def _load_library(path: Path) -> ctypes.CDLL:
         except OSError as error:
             reason = str(error).replace(os.fspath(link), os.fspath(path))
             raise TreadleError(Status.CORRUPT, f"{path}: expected a library for this machine: {reason}") from None
+
+
+def _is_cut(stream: BinaryIO) -> bool:
+    """A library that is cut short can be loaded, and the process dies where what is missing is touched. The linker puts
+    the table of sections last."""
+    header = stream.read(64)
+    if len(header) < 64 or header[:4] != b"\x7fELF":
+        return False  # the dynamic loader says what is wrong with it
+    (sections,) = struct.unpack_from("<Q", header, 40)
+    entry_size, count = struct.unpack_from("<HH", header, 58)
+    return sections + entry_size * count > os.fstat(stream.fileno()).st_size
 
 
 def address(array: Any) -> int | None:

@@ -66,6 +66,11 @@ def test_bad_libraries(toys: Path, tmp_path: Path) -> None:
     (tmp_path / "text.so").write_text("no library")
     with refused(Status.CORRUPT, f"{tmp_path}/text.so: expected a library for this machine"):
         treadle.load(tmp_path / "text.so")
+    whole = (toys / "toy.so").read_bytes()
+    for size in (16, 64, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.so").write_bytes(whole[:size])
+        with refused(Status.CORRUPT, f"{tmp_path}/cut.so: expected a library for this machine"):
+            treadle.load(tmp_path / "cut.so")
     with refused(Status.CORRUPT, "found no symbol other_treadle_model_query"):
         treadle.load(toys / "toy.so", prefix="other")
     with refused(Status.UNSUPPORTED, "different versions"):

@@ -9,6 +9,7 @@
 #include "CommandLine.h"
 #include "ProgressBar.h"
 #include "treadle/Pipelines/Compile.h"
+#include "treadle/Support/Error.h"
 #include "llvm/Support/InitLLVM.h"
 
 using namespace llvm;
@@ -48,5 +49,12 @@ int main(int argc, char **argv) {
   };
   Error error = compile(line->compile, listener);
   bar.clear();
+  outs().flush();
+  if (std::error_code code = outs().error()) {
+    // A stream that ends with an error that nobody has seen ends the process.
+    outs().clear_error();
+    consumeError(std::move(error));
+    error = makeError("cannot write to standard output: " + code.message());
+  }
   return error ? fail(std::move(error), exitFailed) : exitDone;
 }

@@ -10,7 +10,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
+#include <elf.h>
+#include <fstream>
 
 using namespace treadle::run;
 
@@ -33,11 +36,27 @@ static std::string weightsBeside(std::string library) {
   return library + ".weights";
 }
 
+/// A library that is cut short can be loaded, and the process dies where what is
+/// missing is touched. The linker puts the table of sections last.
+static bool isCut(const std::string &path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const uint64_t size = file ? uint64_t(file.tellg()) : 0;
+  Elf64_Ehdr header;
+  file.seekg(0);
+  if (!file.read(reinterpret_cast<char *>(&header), sizeof(header)) ||
+      std::memcmp(header.e_ident, ELFMAG, SELFMAG))
+    return false; // dlopen says what is wrong with it
+  const uint64_t sections = uint64_t(header.e_shnum) * header.e_shentsize;
+  return header.e_shoff > size || sections > size - header.e_shoff;
+}
+
 Library::Library(const Options &options) : weightsPath(options.weights) {
   // Without a slash, dlopen would search the system's folders instead.
   std::string path = options.library;
   if (path.find('/') == std::string::npos)
     path = "./" + path;
+  if (isCut(path))
+    exitWithError("cannot load the library: " + path + ": it is cut short");
   void *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle)
     exitWithError(std::string("cannot load the library: ") + dlerror());

@@ -8,13 +8,11 @@
 
 #include "Actions.h"
 
+#include <cstdio>
+
 using namespace treadle::run;
 
-int main(int argc, char **argv) {
-  Parsed parsed = parseOptions(argc, argv);
-  if (!parsed.options)
-    return parsed.exitCode;
-  const Options &options = *parsed.options;
+static int run(const Options &options) {
   Library library(options);
   switch (options.action) {
   case Action::Info:
@@ -29,4 +27,13 @@ int main(int argc, char **argv) {
     return generate(library, options);
   }
   return 1;
+}
+
+int main(int argc, char **argv) {
+  Parsed parsed = parseOptions(argc, argv);
+  const int exitCode = parsed.options ? run(*parsed.options) : parsed.exitCode;
+  // A full disk shows when the last of the output is written.
+  if (std::fflush(stdout) || std::ferror(stdout))
+    exitWithError("cannot write to standard output");
+  return exitCode;
 }

@@ -38,6 +38,8 @@ for name, change in {
     "nan": {"logits": right["logits"] * np.nan},
     "loops": {"loops": np.array([9], np.int32)},
     "mask": {"mask": mask[1:].copy()},
+    "mask-type": {"mask": mask.astype(np.int8)},
+    "line": {"ids": None, "a\nb.ids": ids},
     "tolerance": {"tolerance": np.array([2], np.float32)},
 }.items():
     tensors = right | change
