@@ -1,6 +1,6 @@
 """Runs a library that was compiled with --sanitize=address and --weights-mode=external.
 
-    sanitized.py CONFIG LIBRARY            every loop count: prefill, token by token, ragged, masked, to the last position
+    sanitized.py CONFIG LIBRARY            every loop count, whole and in pieces, masked, to the last position
     sanitized.py CONFIG LIBRARY --control  a read of forbidden weights, which has to end the process
 
 The address sanitizer knows the caller's buffers. It cannot know that a mapped file ends before its last page does, or
