@@ -140,7 +140,9 @@ static treadle_status checkOrigin(treadle_session *session,
                         "the saved session holds %d tokens, but this session's "
                         "context is %d",
                         header->position, session->context);
+  // Beyond any real count, further tokens would make it overflow.
   if (header->position < 0 || header->forgotten < 0 ||
+      header->forgotten > INT64_MAX / 2 ||
       header->payload_size != payloadSize(session, header->position))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the saved session contradicts itself");

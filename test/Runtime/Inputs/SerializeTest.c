@@ -190,6 +190,7 @@ static void testForged(void) {
       {POSITION_AT + 7, 128, TREADLE_STATUS_CORRUPT, "contradicts"},
       {POSITION_AT + 7, 64, TREADLE_STATUS_MISMATCH, "context is 64"},
       {FORGOTTEN_AT + 7, 128, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {FORGOTTEN_AT + 7, 127, TREADLE_STATUS_CORRUPT, "contradicts"},
       {LOOPS_AT, 1, TREADLE_STATUS_MISMATCH, "2 loops, got 1"},
       {SIZE_AT, 1, TREADLE_STATUS_CORRUPT, "cut"},
       // ids come first: six of four bytes; then the masks.
