@@ -113,10 +113,14 @@ static uint32_t getStateKind(StateKind kind) {
   llvm_unreachable("covered switch");
 }
 
-static Expected<treadle_program_state> describeState(StateOp op, SlotLayout place,
+static Expected<treadle_program_state> describeState(StateOp op, SlotLayout place, ModelAttr model,
                                                      ImageWriter &image) {
   StateType type = op.getType();
   llvm::ArrayRef<int64_t> row = type.getRowShape();
+  // The runtime counts on it: a position of the session is a row of every append state.
+  if (type.getKind() == StateKind::append && type.getShape().front() != model.getCapacity())
+    return makeError("@" + op.getSymName() + ": expected " + Twine(model.getCapacity()) +
+                     " rows, the capacity of the model, got " + Twine(type.getShape().front()));
   if (op.getSlots().size() > TREADLE_PROGRAM_MAX_SLOT_RANK ||
       row.size() > TREADLE_PROGRAM_MAX_ROW_RANK)
     return makeError("@" + op.getSymName() + ": expected at most 3 slot and 4 row dimensions");
@@ -146,13 +150,23 @@ struct StateTable {
 
 /// The runtime keeps every session's ids and mask. A model that reads neither
 /// does not declare them; then they lie behind its own states.
-static uint32_t findOrAppend(StateTable &table, StringRef name, uint32_t element,
-                             uint64_t elementBytes, ModelAttr model, ModuleOp module,
-                             ImageWriter &image) {
+static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32_t element,
+                                       uint64_t elementBytes, ModelAttr model, ModuleOp module,
+                                       ImageWriter &image) {
   uint32_t index = 0;
   for (auto op : module.getOps<StateOp>()) {
-    if (op.getSymName() == name)
+    if (op.getSymName() == name) {
+      // The runtime writes it by itself, so it must be exactly what the runtime writes.
+      auto expected = StateType::get(module.getContext(), StateKind::append, {model.getCapacity()},
+                                     IntegerType::get(module.getContext(), 8 * elementBytes));
+      if (op.getType() != expected || !op.getSlots().empty()) {
+        std::string text;
+        llvm::raw_string_ostream(text) << expected;
+        return makeError("@" + name + ": expected " + text +
+                         " without slots, since the runtime writes it");
+      }
       return index;
+    }
     ++index;
   }
   treadle_program_state state{};
@@ -175,13 +189,21 @@ static Expected<StateTable> describeStates(ModuleOp module, ModelAttr model, Ima
   table.bytes = layout.bytes;
   for (auto op : module.getOps<StateOp>()) {
     Expected<treadle_program_state> state =
-        describeState(op, layout.symbols[op.getSymNameAttr()], image);
+        describeState(op, layout.symbols[op.getSymNameAttr()], model, image);
     if (!state)
       return state.takeError();
     table.states.push_back(*state);
   }
-  table.ids = findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
-  table.mask = findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
+  Expected<uint32_t> ids =
+      findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
+  if (!ids)
+    return ids.takeError();
+  Expected<uint32_t> mask =
+      findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
+  if (!mask)
+    return mask.takeError();
+  table.ids = *ids;
+  table.mask = *mask;
   return table;
 }
 

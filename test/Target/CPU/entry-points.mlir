@@ -12,6 +12,10 @@
 // ARGUMENTS: error: @forward_1: expected 6 memrefs and 3 indices, as docs/Architecture.md says
 // RUN: not treadle-compile --from=kernels %t/state.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=STATE
 // STATE: error: @s: expected at most 3 slot and 4 row dimensions
+// RUN: not treadle-compile --from=kernels %t/capacity.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=CAPACITY
+// CAPACITY: error: @k: expected 8 rows, the capacity of the model, got 16
+// RUN: not treadle-compile --from=kernels %t/ids.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=IDS
+// IDS: error: @ids: expected !treadle.state<append, 8xi32> without slots, since the runtime writes it
 // RUN: not treadle-compile --from=kernels %t/call.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=CALL
 // CALL: call.mlir:{{.*}}: 'llvm.call' op calls 'malloc', which no library provides
 // RUN: not ls %t.so
@@ -54,6 +58,34 @@ module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4
     return
   }
   func.func @head_1() attributes {treadle.entry = #treadle.entry<head, rows = 1>, treadle.arena_bytes = 0 : i64} {
+    return
+  }
+}
+
+//--- capacity.mlir
+module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4, hidden = 4, capacity = 8,
+    config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">} {
+  treadle.state @k : !treadle.state<append, 16xf32>
+  func.func @forward_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %ids: memref<1xi32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<forward, rows = 1>, treadle.arena_bytes = 0 : i64} {
+    return
+  }
+  func.func @head_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %hidden: memref<1x4xf32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<head, rows = 1>, treadle.arena_bytes = 0 : i64} {
+    return
+  }
+}
+
+//--- ids.mlir
+module attributes {treadle.model = #treadle.model<family = "toy", vocabulary = 4, hidden = 4, capacity = 8,
+    config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">} {
+  treadle.state @ids : !treadle.state<fixed, 1xf32>
+  func.func @forward_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %ids: memref<1xi32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<forward, rows = 1>, treadle.arena_bytes = 0 : i64} {
+    return
+  }
+  func.func @head_1(%arena: memref<64xi8>, %states: memref<64xi8>, %weights: memref<64xi8>, %hidden: memref<1x4xf32>,
+      %mask: memref<1xi8>, %output: memref<1x4xf32>, %position: index, %valid: index, %passes: index) attributes {treadle.entry = #treadle.entry<head, rows = 1>, treadle.arena_bytes = 0 : i64} {
     return
   }
 }
