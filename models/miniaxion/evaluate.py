@@ -10,6 +10,7 @@ frequent answer of the same prompts would score.
 
 import argparse
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ def pytorch(weights: Path, config: Path, end: int) -> Answer:
     import torch
     from model import Config, MiniAxion, load
 
+    # One thread: the operations are too small to share.
+    torch.set_num_threads(1)
     model = MiniAxion(Config.read(config))
     load(model, weights)
 
@@ -142,9 +145,10 @@ def main() -> None:
         answer = pytorch(args.torch, args.config, tokenizer.token_to_id("<EOS>"))
     else:
         answer = compiled(args.library)
-    scores = {
-        task: evaluate(problems, tokenizer, answer) for task, problems in sets.items()
-    }
+    scores = {}
+    for task, problems in sets.items():
+        scores[task] = evaluate(problems, tokenizer, answer)
+        print(f"{task}: {scores[task].accuracy:.1%}", file=sys.stderr)
     print_table(scores)
 
 

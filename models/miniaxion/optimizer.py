@@ -28,8 +28,9 @@ def orthogonalise(x: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised; wide and tall matrices go in one batch.
 
-    Steps have unit norm whatever the gradient, so without decay the factors grow until
-    attention saturates and the loss rises again; decay bounds their norm by 1 / decay.
+    Steps have unit norm whatever the gradient, so without decay the factors keep
+    growing, and in a trial the loss rose again; decay bounds their norm by about
+    1 / decay.
     """
 
     def __init__(
