@@ -138,8 +138,6 @@ static treadle_status checkParams(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a temperature that is not negative, got %f",
                         (double)params->temperature);
-  if (params->temperature == 0)
-    return TREADLE_STATUS_OK;
   if (params->top_k < 0)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a top_k that is not negative, got %d",
@@ -148,7 +146,7 @@ static treadle_status checkParams(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a top_p from 0 to 1, got %f",
                         (double)params->top_p);
-  if (!params->random)
+  if (params->temperature > 0 && !params->random)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects the state of a random generator");
   return TREADLE_STATUS_OK;

@@ -396,6 +396,10 @@ class Session:
 
         Append states of another number of rows than `position` change the position; then all states must be given.
         """
+        if not isinstance(states, Mapping):
+            raise TreadleError(
+                Status.INVALID_ARGUMENT, f"expected a mapping of state names to arrays, got {type(states).__name__}"
+            )
         names = [state["name"] for state in self.model.info["states"]]
         values = (_capi.StateValue * len(states))()
         arrays = []  # alive until the call is over

@@ -618,3 +618,8 @@ def test_the_exception() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert again.status is Status.FULL and again.message == error.message
     assert TreadleError(99, "from a later library").status == 99
+
+
+def test_set_states_takes_a_mapping(toy: treadle.Model) -> None:
+    with toy.session() as session, refused(Status.INVALID_ARGUMENT, "expected a mapping of state names"):
+        session.set_states([1])  # type: ignore[arg-type]

@@ -206,9 +206,9 @@ static const Flag *findFlag(ArrayRef<FlagGroup> groups, StringRef name) {
 }
 
 static Error makeUnknownError(ArrayRef<FlagGroup> groups, StringRef name) {
-  constexpr unsigned farthest = 4;
+  // Farther than a third of the name is no typing error.
   StringRef nearest;
-  unsigned least = farthest;
+  unsigned least = name.size() / 3 + 1;
   for (const FlagGroup &group : groups)
     for (const Flag &flag : group.flags)
       if (unsigned distance = name.edit_distance(flag.name); distance < least) {

@@ -167,7 +167,9 @@ int treadle::run::bench(Library &library, const Options &options) {
   Timings timings;
   double start = now();
   library.open();
-  { Session first(library, options); }
+  {
+    Session first(library, options);
+  }
   timings.open.push_back(now() - start);
 
   Session session(library, options);

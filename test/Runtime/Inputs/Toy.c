@@ -224,10 +224,8 @@ typedef struct {
 #endif
 } Image;
 
-#define SPAN(FIELD, COUNT)                                                     \
-  { offsetof(Image, FIELD), COUNT }
-#define STRING(FIELD, TEXT)                                                    \
-  { offsetof(Image, FIELD), sizeof(TEXT) - 1 }
+#define SPAN(FIELD, COUNT) {offsetof(Image, FIELD), COUNT}
+#define STRING(FIELD, TEXT) {offsetof(Image, FIELD), sizeof(TEXT) - 1}
 #define PASTE(A, B) A##B
 #define MODE(NAME) PASTE(TREADLE_PROGRAM_WEIGHTS_, NAME)
 #define JSON                                                                   \
