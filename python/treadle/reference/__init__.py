@@ -8,6 +8,7 @@ what the library rounds (see `rounding`).
 from .attention import attention
 from .cross_entropy import cross_entropy
 from .embedding import embedding
+from .family import Reference
 from .gate_blend import gate_blend
 from .glu import glu
 from .linear import linear
@@ -17,13 +18,14 @@ from .rms_norm import rms_norm
 from .rope import rope, rope_turns
 from .rounding import STORAGES, Storage, round_bf16, round_to
 
-FAMILIES = {"miniaxion": MiniAxion}
+FAMILIES: dict[str, type[Reference]] = {"miniaxion": MiniAxion}
 """Family by the config's `model_type`."""
 
 __all__ = [
     "FAMILIES",
     "STORAGES",
     "MiniAxion",
+    "Reference",
     "Storage",
     "attention",
     "cross_entropy",

@@ -1,0 +1,22 @@
+"""Tiny models of every family, in which every two options meet, with fixed weights and inputs.
+
+A family is a module here with
+  FACTORS    the options and their levels, as `pairwise.covering_rows` takes them
+  CASES      the models
+  FURTHER    models that only compiled libraries are tested with: one of a published size, if that is small
+  TYPICAL    one of CASES, for tests of what no option changes
+  OPTIONS    what `flips` must reach over all cases
+  flips      the changes of one option that a case's tensors allow, by option
+  row_bytes  bytes of all append states for one token, without its id and mask, at `max_loops`
+"""
+
+from types import ModuleType
+
+from . import miniaxion
+from .case import Case, Flip
+
+FAMILIES: dict[str, ModuleType] = {"miniaxion": miniaxion}
+
+CASES: list[Case] = [case for family in FAMILIES.values() for case in family.CASES]
+
+__all__ = ["CASES", "FAMILIES", "Case", "Flip"]
