@@ -5,38 +5,51 @@ find what rounding alone costs on a given case. `storage` says how a library sto
 what the library rounds (see `rounding`).
 """
 
-from .attention import attention
+from .activation import ACTIVATIONS, Activation, activation
+from .add_scaled import add_scaled
+from .attention import attend, attention
 from .cross_entropy import cross_entropy
 from .embedding import embedding
 from .family import Reference
 from .gate_blend import gate_blend
 from .glu import glu
+from .layer_norm import layer_norm
 from .linear import linear
 from .low_rank_linear import low_rank_linear
 from .miniaxion import MiniAxion
 from .rms_norm import rms_norm
 from .rope import rope, rope_turns
 from .rounding import STORAGES, Storage, round_bf16, round_to
+from .running_sum import blank_start, read_rows, running_sum
 
 FAMILIES: dict[str, type[Reference]] = {"miniaxion": MiniAxion}
 """Family by the config's `model_type`."""
 
 __all__ = [
+    "ACTIVATIONS",
     "FAMILIES",
     "STORAGES",
+    "Activation",
     "MiniAxion",
     "Reference",
     "Storage",
+    "activation",
+    "add_scaled",
+    "attend",
     "attention",
+    "blank_start",
     "cross_entropy",
     "embedding",
     "gate_blend",
     "glu",
+    "layer_norm",
     "linear",
     "low_rank_linear",
+    "read_rows",
     "rms_norm",
     "rope",
     "rope_turns",
     "round_bf16",
     "round_to",
+    "running_sum",
 ]

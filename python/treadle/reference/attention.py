@@ -4,22 +4,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def attention(q: NDArray, k: NDArray, v: NDArray, start: int = 0, mask: NDArray | None = None) -> NDArray:
+def attention(
+    q: NDArray,
+    k: NDArray,
+    v: NDArray,
+    start: int = 0,
+    mask: NDArray | None = None,
+    lane: tuple[NDArray, NDArray] | None = None,
+    own: bool = False,
+) -> NDArray:
     """Causal grouped attention: softmax(q · kᵀ / sqrt(d)) · v (docs/Families/miniaxion.md, Attention).
 
-    Row i of q stands at position start + i and attends to keys 0 ... start + i whose mask is not 0. Query head h reads
-    KV head h // (heads / kv_heads). A row without any key to attend to gives zeros.
+    Row i of q stands at position start + i and attends to keys 0 ... start + i whose mask is not 0. `lane` holds a
+    second key and value for each position, under the same mask: a row attends to those up to its own position as well,
+    or with `own` to the one at it. Query head h reads KV head h // (heads / kv_heads). A row without any key to attend
+    to gives zeros.
 
-    q (T, heads, d), k and v (S, kv_heads, d), mask (S) -> (T, heads, d)
+    q (T, heads, d), k and v (S, kv_heads, d), mask (S), lane like k and v -> (T, heads, d)
+    """
+    key, row = np.arange(len(k)), start + np.arange(len(q))[:, None]
+    present = np.ones(len(k), bool) if mask is None else np.asarray(mask) != 0
+    allowed = (key <= row) & present  # (T, S)
+    if lane is not None:
+        beside = (key == row) & present if own else allowed
+        k, v = (np.concatenate(pair) for pair in zip((k, v), lane))
+        allowed = np.concatenate([allowed, beside], axis=1)
+    return attend(q, k, v, allowed)
+
+
+def attend(q: NDArray, k: NDArray, v: NDArray, allowed: NDArray[np.bool_]) -> NDArray:
+    """Grouped attention of each row to the keys that `allowed` names.
+
+    q (T, heads, d), k and v (S, kv_heads, d), allowed (T, S) -> (T, heads, d)
     """
     group = q.shape[1] // k.shape[1]
     keys = np.repeat(k, group, axis=1).transpose(1, 2, 0)  # (heads, d, S)
     values = np.repeat(v, group, axis=1).transpose(1, 0, 2)  # (heads, S, d)
     scores = q.transpose(1, 0, 2) @ keys / math.sqrt(q.shape[-1])  # (heads, T, S)
 
-    allowed = np.arange(len(k)) <= start + np.arange(len(q))[:, None]  # (T, S)
-    if mask is not None:
-        allowed &= np.asarray(mask) != 0
     scores = np.where(allowed, scores, -np.inf)
     largest = scores.max(axis=-1, keepdims=True)
     weights = np.exp(scores - np.where(allowed.any(axis=-1, keepdims=True), largest, 0))

@@ -47,3 +47,21 @@ def test_large_scores_do_not_overflow() -> None:
     q = k = np.full((2, 1, 4), 1e3, np.float32)
     v = np.arange(8, dtype=np.float32).reshape(2, 1, 4)
     np.testing.assert_allclose(attention(q, k, v)[1], v.mean(axis=0))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_second_lane(own: bool) -> None:
+    """One query head and one key at a time; a row without keys in either lane gives zeros."""
+    generator = np.random.default_rng(9)
+    q = generator.normal(size=(5, 6, 4))
+    k, v, k2, v2 = generator.normal(size=(4, 8, 3, 4))
+    mask = np.array([0, 0, 0, 0, 1, 1, 0, 1])
+    found = attention(q, k, v, 3, mask, (k2, v2), own)
+    expected = np.zeros_like(q)
+    for i, h in np.ndindex(5, 6):
+        seen = [(k[j], v[j]) for j in range(3 + i + 1) if mask[j]]
+        seen += [(k2[j], v2[j]) for j in range(3 + i if own else 0, 3 + i + 1) if mask[j]]
+        weights = [math.exp(q[i, h] @ key[h // 2] / 2) for key, _ in seen]
+        for weight, (_, value) in zip(weights, seen):
+            expected[i, h] += weight / sum(weights) * value[h // 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -1,9 +1,12 @@
+import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from treadle.reference import rope, rope_turns
 from treadle.reference.rope import PAIRINGS, Pairing
+from treadle.reference.rope_scaling import Llama3Scaling, rope_scaling
 
 # 2π to 60 digits.
 TAU = Fraction("6.28318530717958647692528676655900576839433879875021164194989")
@@ -45,3 +48,37 @@ def test_products_depend_on_distance_alone() -> None:
         return float((rope(q, rope_turns(np.array([i]), 12, 1e4)) * rope(k, rope_turns(np.array([j]), 12, 1e4))).sum())
 
     assert product(9, 4) == pytest.approx(product(105, 100), abs=1e-12)
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+def test_the_inverse_turns_back(pairing: Pairing) -> None:
+    x = np.random.default_rng(4).normal(size=(5, 2, 8))
+    turns = rope_turns(np.arange(100, 105), 8, 1e4)
+    np.testing.assert_allclose(rope(rope(x, turns, pairing), turns, pairing, inverse=True), x, rtol=1e-12)
+
+
+def test_llama3_scaling() -> None:
+    """By wavelength against the first context, 64 / 4 and 64 / 1: unchanged, blended, slower."""
+    scaling = Llama3Scaling(8.0, 1.0, 4.0, 64)
+    for wavelength, factor in ((15.9, 1.0), (64.1, 1 / 8), (32.0, 2 / 3 / 8 + 1 / 3)):
+        frequency = math.tau / wavelength
+        assert scaling.scale(frequency) == pytest.approx(factor * frequency, rel=1e-12)
+    plain, scaled = (rope_turns(np.array([1]), 6, 500.0, s)[0].astype(float) for s in (None, scaling))
+    assert scaled[0] == plain[0] and scaled[2] == pytest.approx(plain[2] / 8)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("llama3", "/rope_scaling: expected an object or null, got 'llama3'"),
+        ({"type": "yarn"}, "/rope_scaling/rope_type: expected llama3 or default, got 'yarn'"),
+        ({"rope_type": "llama3", "factor": "8"}, "/rope_scaling/factor: expected a number, got '8'"),
+    ],
+)
+def test_bad_scalings(value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rope_scaling(value)
+
+
+def test_no_scaling() -> None:
+    assert rope_scaling(None) is None and rope_scaling({"rope_type": "default"}) is None
