@@ -89,7 +89,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
                      ModelAttr::get(&context, config.family->getName(), facts.vocabulary,
                                     facts.hidden, capacity, facts.capacity, maxLoops, facts.loops,
                                     DenseI64ArrayAttr::get(&context, facts.eos),
-                                    describeModel(*module, config)));
+                                    describeModel(*module, config), facts.period));
   if (failed(verify(*module)))
     return makeError(config.file + ": the module of this model does not verify; report this");
   return std::move(module);

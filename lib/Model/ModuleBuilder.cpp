@@ -100,7 +100,7 @@ WeightOp ModuleBuilder::declare(StringRef name, WeightType type, ArrayRef<int64_
     setAfter(builder, module, lastWeight);
     SmallVector<StringRef> names(sources.begin(), sources.end());
     weight = WeightOp::create(builder, getLoc(), name, type, slots, builder.getStrArrayAttr(names),
-                              /*transposed=*/false);
+                              /*transposed=*/false, /*view=*/ViewAttr());
     lastWeight = weight;
   }
   assert(weight.getType() == type && weight.getSlots() == slots && "expected equal declarations");
@@ -114,7 +114,9 @@ StateOp ModuleBuilder::declare(StringRef name, StateType type, ArrayRef<int64_t>
   OpBuilder::InsertionGuard guard(builder);
   setAfter(builder, module, lastState ? lastState : lastWeight);
   state = StateOp::create(builder, getLoc(), name, type, slots,
-                          loopSlot ? builder.getI64IntegerAttr(*loopSlot) : IntegerAttr());
+                          loopSlot ? builder.getI64IntegerAttr(*loopSlot) : IntegerAttr(),
+                          /*lead=*/0, /*by_turn=*/false, /*initial=*/FlatSymbolRefAttr(),
+                          /*fill=*/IntegerAttr());
   lastState = state;
   return state;
 }

@@ -30,6 +30,7 @@ struct ModelFacts {
   int64_t capacity;     ///< positions that the config allows
   int64_t loops = 1;    ///< passes that the config asks for
   bool hasLoop = false; ///< whether a run-time loop is there at all
+  int64_t period = 0;   ///< positions after which the append states begin anew; 0: never
   llvm::SmallVector<int64_t> eos;
 };
 

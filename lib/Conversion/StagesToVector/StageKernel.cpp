@@ -93,14 +93,17 @@ Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask
   Value lanes;
   if (isa<BlockArgument>(bodyValue)) {
     lanes = operand(bodyValue);
+    auto weight = dyn_cast<WeightType>(bodyValue.getType());
     if (isa<RankedTensorType>(bodyValue.getType()))
       lanes = b.load(lanes, {row, column}, mask);
+    else if (weight && weight.getShape().size() == 1)
+      lanes = b.load(lanes, {column}, mask);
   } else {
     Operation *op = bodyValue.getDefiningOp();
     SmallVector<Value> arguments;
     for (Value argument : op->getOperands())
       arguments.push_back(evaluate(argument, row, column, mask, known));
-    lanes = emitLanes(b, op, arguments);
+    lanes = emitLanes(b, op, arguments, row, column);
   }
   known[bodyValue] = lanes;
   return lanes;

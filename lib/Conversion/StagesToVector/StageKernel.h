@@ -83,8 +83,13 @@ void emitRMSNorm(StageKernel &kernel, RMSNormOp op);
 void emitRope(StageKernel &kernel, RopeOp op);
 void emitRotaryTable(StageKernel &kernel, RotaryTableOp op);
 
-/// The lanes of one elementwise op, from the lanes (or scalars) of its operands.
-mlir::Value emitLanes(LaneBuilder &b, mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
+/// act(x) on lanes.
+mlir::Value emitActivation(LaneBuilder &b, Activation activation, mlir::Value x);
+
+/// The lanes of one elementwise op at (row, column), from those of its operands: lanes of
+/// activations and vectors, the memory of scalar weights, scalars.
+mlir::Value emitLanes(LaneBuilder &b, mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands,
+                      mlir::Value row, mlir::Value column);
 
 } // namespace treadle
 

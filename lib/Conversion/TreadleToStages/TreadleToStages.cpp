@@ -30,12 +30,12 @@ static StageShape shapeOfCore(StageCoreOpInterface core) {
   llvm::append_range(shape.iterations, core.getIterationDims());
   for (unsigned i = 0, e = core->getNumOperands(); i < e; ++i)
     shape.accesses.push_back(core.getOperandAccess(i));
-  if (core->getNumResults() != 0)
+  for (unsigned i = 0, e = core->getNumResults(); i < e; ++i)
     shape.resultAccesses.push_back(core.getResultAccess());
   return shape;
 }
 
-/// Rows x outputs; tensors cell by cell, everything else whole.
+/// Rows x outputs; tensors cell by cell, vectors by column, everything else whole.
 static StageShape shapeOfElementwise(Operation *op) {
   MLIRContext *context = op->getContext();
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
@@ -45,9 +45,11 @@ static StageShape shapeOfElementwise(Operation *op) {
                       IterationAttr::get(context, IterationKind::outputs, type.getDimSize(1))};
   for (Value operand : op->getOperands()) {
     auto weight = dyn_cast<WeightType>(operand.getType());
-    SmallVector<int64_t> whole(weight ? weight.getShape().size() : 0, AccessAttr::all);
+    bool isVector = weight && weight.getShape().size() == 1;
+    SmallVector<int64_t> dims(weight ? weight.getShape().size() : 0,
+                              isVector ? int64_t(1) : AccessAttr::all);
     shape.accesses.push_back(
-        isa<RankedTensorType>(operand.getType()) ? cell : AccessAttr::get(context, whole));
+        isa<RankedTensorType>(operand.getType()) ? cell : AccessAttr::get(context, dims));
   }
   shape.resultAccesses.push_back(cell);
   return shape;

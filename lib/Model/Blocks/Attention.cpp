@@ -31,6 +31,8 @@ Value treadle::rotaryAttention(const Scope &scope, const Tokens &tokens, Value r
   AppendOp::create(ops, loc, v, values, tokens.position, tokens.valid);
   double scale = 1.0 / std::sqrt(static_cast<double>(shape.headDim));
   return AttentionOp::create(ops, loc, q.getType(), q, keys, values, tokens.mask, tokens.position,
-                             tokens.valid, ops.getI64IntegerAttr(shape.heads),
-                             ops.getI64IntegerAttr(shape.kvHeads), ops.getF32FloatAttr(scale));
+                             tokens.valid, /*lane_keys=*/Value(), /*lane_values=*/Value(),
+                             /*bias=*/Value(), ops.getI64IntegerAttr(shape.heads),
+                             ops.getI64IntegerAttr(shape.kvHeads), ops.getF32FloatAttr(scale),
+                             /*own=*/UnitAttr());
 }

@@ -16,6 +16,7 @@ Value treadle::rmsNorm(const Scope &scope, Value x, StringRef symbol, StringRef 
   ModuleBuilder &builder = scope.getBuilder();
   int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
   Value weight = scope.vector(symbol, (tensor + ".weight").str(), columns);
-  return RMSNormOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x, weight,
-                           builder.getBuilder().getF32FloatAttr(eps));
+  OpBuilder &ops = builder.getBuilder();
+  return RMSNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, ops.getF32FloatAttr(eps),
+                           ops.getI64IntegerAttr(1), ops.getF32FloatAttr(0.0f));
 }

@@ -42,7 +42,7 @@ func.func @rotary_table_c2(%ids: tensor<4xi32>, %p: index) {
 // -----
 
 func.func @linear_c1(%x: tensor<4x8xf32>, %w: !treadle.weight<16x9xf32, panels>) {
-  // expected-error@+1 {{expects weight of 16x8, got 16x9}}
+  // expected-error@+1 {{expects weight in panels of 16x8, got}}
   %y = treadle.linear %x, %w : (tensor<4x8xf32>, !treadle.weight<16x9xf32, panels>) -> tensor<4x16xf32>
   return
 }
@@ -66,7 +66,7 @@ func.func @linear_c2(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>)
 // -----
 
 func.func @linear_c2_columns(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>) {
-  // expected-error@+1 {{expects weight of 12x8, got 16x8}}
+  // expected-error@+1 {{expects weight in panels of 12x8, got}}
   %y = treadle.linear %x, %w : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x12xf32>
   return
 }
@@ -74,7 +74,7 @@ func.func @linear_c2_columns(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, 
 // -----
 
 func.func @low_rank_linear_c1(%x: tensor<4x8xf32>, %a: !treadle.weight<2x9xf32, panels>, %b: !treadle.weight<16x2xf32, panels>) {
-  // expected-error@+1 {{expects down of 2x8, got 2x9}}
+  // expected-error@+1 {{expects down in panels of 2x8, got}}
   %y = treadle.low_rank_linear %x, %a, %b {scale = 1.0 : f32}
     : (tensor<4x8xf32>, !treadle.weight<2x9xf32, panels>, !treadle.weight<16x2xf32, panels>) -> tensor<4x16xf32>
   return
@@ -92,7 +92,7 @@ func.func @low_rank_linear_c1_scalar(%x: tensor<4x8xf32>, %a: !treadle.weight<f3
 // -----
 
 func.func @low_rank_linear_c2(%x: tensor<4x8xf32>, %a: !treadle.weight<2x8xf32, panels>, %b: !treadle.weight<16x3xf32, panels>) {
-  // expected-error@+1 {{expects up of 16x2, got 16x3}}
+  // expected-error@+1 {{expects up in panels of 16x2, got}}
   %y = treadle.low_rank_linear %x, %a, %b {scale = 1.0 : f32}
     : (tensor<4x8xf32>, !treadle.weight<2x8xf32, panels>, !treadle.weight<16x3xf32, panels>) -> tensor<4x16xf32>
   return
@@ -177,7 +177,7 @@ func.func @glu_c1(%x: tensor<4x8xf32>, %y: tensor<?x8xf32>) {
 // -----
 
 func.func @gate_blend_c1(%x: tensor<4x8xf32>, %g: !treadle.weight<1xf32, plain>, %again: i1) {
-  // expected-error@+1 {{expects a plain scalar gate, got '!treadle.weight<1xf32, plain>'}}
+  // expected-error@+1 {{expects gate to be a plain weight of one element, got '!treadle.weight<1xf32, plain>'}}
   %y = treadle.gate_blend %x, %x, %g when %again
     : (tensor<4x8xf32>, tensor<4x8xf32>, !treadle.weight<1xf32, plain>, i1) -> tensor<4x8xf32>
   return

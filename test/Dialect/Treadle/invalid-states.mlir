@@ -97,7 +97,7 @@ func.func @attention_c3(%q: tensor<4x16xf32>, %k: !cache, %m: !mask, %p: index) 
 !bytes = !treadle.state<append, 64x8xi8>
 
 func.func @attention_c3_element(%q: tensor<4x16xf32>, %k: !bytes, %m: !mask, %p: index) {
-  // expected-error@+1 {{expects keys and values of f32 or bf16, got '!treadle.state<append, 64x8xi8>'}}
+  // expected-error@+1 {{expects keys of f32 or bf16, got '!treadle.state<append, 64x8xi8>'}}
   %y = treadle.attention %q, %k, %k, %m at %p valid %p {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
     : (tensor<4x16xf32>, !bytes, !bytes, !mask, index, index) -> tensor<4x16xf32>
   return
@@ -109,7 +109,7 @@ func.func @attention_c3_element(%q: tensor<4x16xf32>, %k: !bytes, %m: !mask, %p:
 !cache = !treadle.state<append, 64x8xf32>
 
 func.func @attention_c4(%q: tensor<4x16xf32>, %k: !cache, %m: !mask, %p: index) {
-  // expected-error@+1 {{expects a mask of i8, got '!treadle.state<append, 64xi32>'}}
+  // expected-error@+1 {{expects mask of 'i8', got '!treadle.state<append, 64xi32>'}}
   %y = treadle.attention %q, %k, %k, %m at %p valid %p {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
     : (tensor<4x16xf32>, !cache, !cache, !mask, index, index) -> tensor<4x16xf32>
   return

@@ -16,7 +16,7 @@ func.func private @weight_type_c2_overflow(!treadle.weight<4294967296x4294967296
 
 // -----
 
-// expected-error@+1 {{expects a matrix (rank 2) in panels, got rank 1}}
+// expected-error@+1 {{expects a matrix or a stack of matrices (rank 2 or 3) in panels, got rank 1}}
 func.func private @weight_type_c3(!treadle.weight<16xf32, panels>)
 
 // -----

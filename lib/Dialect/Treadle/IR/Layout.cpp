@@ -19,8 +19,11 @@ SmallVector<int64_t> treadle::getStorageShape(WeightType type) {
   if (type.getPacking() == Packing::plain)
     return llvm::to_vector(type.getShape());
   int64_t depth = getPanelDepth(type.getElementType());
-  return {llvm::divideCeilSigned(type.getShape()[0], panelWidth),
-          llvm::divideCeilSigned(type.getShape()[1], depth), panelWidth, depth};
+  SmallVector<int64_t> shape(type.getShape().drop_back(2)); // the stack
+  ArrayRef<int64_t> matrix = type.getShape().take_back(2);
+  llvm::append_values(shape, llvm::divideCeilSigned(matrix[0], panelWidth),
+                      llvm::divideCeilSigned(matrix[1], depth), panelWidth, depth);
+  return shape;
 }
 
 static int64_t bytesOf(ArrayRef<int64_t> shape, Type element) {

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "treadle/Dialect/Treadle/IR/Treadle.h"
+#include "StageAccess.h"
 
 using namespace mlir;
 using namespace treadle;
@@ -39,6 +39,11 @@ LogicalResult WeightOp::verify() {
   // weight_c3
   if (getTransposed() && getType().getShape().size() != 2)
     return emitOpError("expects a matrix where the sources are transposed, got ") << getType();
+  // weight_c4
+  if (std::optional<ViewAttr> view = getView();
+      view && llvm::product_of(view->getShape()) != llvm::product_of(getType().getShape()))
+    return emitOpError("expects a view of ")
+           << llvm::product_of(getType().getShape()) << " elements, got " << *view;
   return success();
 }
 
@@ -50,6 +55,34 @@ LogicalResult StateOp::verify() {
   if (std::optional<uint64_t> loopSlot = getLoopSlot(); loopSlot && *loopSlot >= getSlots().size())
     return emitOpError("expects loop_slot to be one of ")
            << getSlots().size() << " slot dimensions, got " << int64_t(*loopSlot);
+  // state_c3
+  StateType type = getType();
+  int64_t lead = getLead(), rows = type.getKind() == StateKind::append ? type.getShape()[0] : 0;
+  if (lead < 0 || lead > rows)
+    return emitOpError("expects a lead of 0 to ") << rows << " rows, got " << lead;
+  // state_c4
+  if (type.getKind() != StateKind::fixed && (getByTurn() || getInitial() || getFill()))
+    return emitOpError("expects by_turn, initial and fill on fixed states only");
+  if (getInitial() && getFill())
+    return emitOpError("expects either initial or fill");
+  // state_c6
+  if (getFill() && !type.getElementType().isInteger(32))
+    return emitOpError("expects fill on a state of i32, got ") << type;
+  return success();
+}
+
+LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // state_c5
+  if (!getInitialAttr())
+    return success();
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getInitialAttr());
+  StateType type = getType();
+  bool fits = weight && weight.getType().getPacking() == Packing::plain &&
+              weight.getType().getElementType().isF32() && type.getElementType().isF32() &&
+              weight.getType().getShape() == type.getShape() && weight.getSlots() == getSlots();
+  if (!fits)
+    return emitOpError("expects @")
+           << *getInitial() << " to be a plain weight of the state's shape and slots, of f32";
   return success();
 }
 

@@ -8,6 +8,7 @@
 
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
+#include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -77,8 +78,10 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (!element.isF32() && !element.isBF16())
     return emitError() << "expects storage type f32 or bf16, got " << element;
   // weight_type_c3
-  if (packing == Packing::panels && shape.size() != 2)
-    return emitError() << "expects a matrix (rank 2) in panels, got rank " << shape.size();
+  if (packing == Packing::panels && shape.size() != 2 && shape.size() != 3)
+    return emitError()
+           << "expects a matrix or a stack of matrices (rank 2 or 3) in panels, got rank "
+           << shape.size();
   return verifyShape(emitError, shape);
 }
 
@@ -106,11 +109,23 @@ LogicalResult EntryAttr::verify(function_ref<InFlightDiagnostic()> emitError, En
   return success();
 }
 
+LogicalResult ViewAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               ArrayRef<int64_t> shape, ArrayRef<int64_t> order) {
+  // view_attr_c2
+  if (order.size() != shape.size() || !isPermutationVector(order))
+    return emitError() << "expects an order that is a permutation of " << shape.size()
+                       << " dimensions";
+  // view_attr_c1
+  return verifyShape(emitError, shape);
+}
+
 LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef,
                                 int64_t vocabulary, int64_t hidden, int64_t capacity,
                                 int64_t configCapacity, int64_t maxLoops, int64_t configLoops,
-                                DenseI64ArrayAttr eos, StringRef) {
+                                DenseI64ArrayAttr eos, StringRef, int64_t period) {
   // model_attr_c1
+  if (period < 0)
+    return emitError() << "expects a period of 0 (none) or more, got " << period;
   for (int64_t size : {vocabulary, hidden, capacity, configCapacity, maxLoops, configLoops})
     if (size <= 0)
       return emitError() << "expects positive sizes, capacities and loop counts, got " << size;

@@ -29,7 +29,7 @@ constexpr int64_t slotAlignment = 64;
 /// Consecutive k that lie side by side in a panel, 32 bits together: 1 (f32), 2 (bf16).
 int64_t getPanelDepth(mlir::Type element);
 
-/// The shape in memory: the logical one of `plain`, [N/16][K/k][16][k] of `panels`.
+/// The shape in memory: the logical one of `plain`, ([G])[N/16][K/k][16][k] of `panels`.
 llvm::SmallVector<int64_t> getStorageShape(WeightType type);
 
 /// Bytes of one slot, without the padding to the next.

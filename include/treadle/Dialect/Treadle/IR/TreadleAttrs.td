@@ -41,13 +41,20 @@ def Treadle_RopePairing : Treadle_Enum<"RopePairing", "which two columns of a he
 def Treadle_RopePairingAttr : Treadle_EnumAttr<Treadle_RopePairing, "rope_pairing">;
 
 def Treadle_Activation : Treadle_Enum<"Activation", "pointwise nonlinearity", [
-  I32EnumCase<"silu", 0>, // x / (1 + exp(-x))
+  I32EnumCase<"silu", 0>,    // x / (1 + exp(-x))
+  I32EnumCase<"gelu", 1>,    // x (1 + erf(x / sqrt 2)) / 2
+  I32EnumCase<"relu", 2>,    // max(x, 0)
+  I32EnumCase<"abs", 3>,     // |x|
+  I32EnumCase<"sigmoid", 4>, // 1 / (1 + exp(-x))
+  I32EnumCase<"identity", 5>,
 ]>;
 def Treadle_ActivationAttr : Treadle_EnumAttr<Treadle_Activation, "activation">;
 
 def Treadle_EntryKind : Treadle_Enum<"EntryKind", "what an entry point computes", [
   I32EnumCase<"forward", 0>, // ids -> hidden rows, advances the states
   I32EnumCase<"head", 1>,    // hidden rows -> logits
+  I32EnumCase<"open", 2>,    // begins a period: writes the rows that lead its append states
+  I32EnumCase<"close", 3>,   // ends a period: writes the states that outlive it
 ]>;
 
 def Treadle_EntryAttr : AttrDef<Treadle_Dialect, "Entry"> {
@@ -118,12 +125,13 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
     * `family`: the `model_type` of the config;
     * `vocabulary`: width of a logits row; `hidden`: width of a hidden row;
     * `capacity`: positions compiled for; `config_capacity`: positions the config allows;
+    * `period`: positions after which the append states begin anew, at a turn; 0: never;
     * `max_loops`: largest trip count of a run-time loop; `config_loops`: the config's own;
     * `eos`: ids that end a text;
     * `info`: a JSON object with the family's own facts, printed by `--info`.
 
     Constraints:
-    * (C1) Sizes, capacities and loop counts are positive.
+    * (C1) Sizes, capacities and loop counts are positive, `period` is not negative.
     * (C2) Every id of `eos` is below `vocabulary`.
     * (C3) The attribute `treadle.model` stands on a module and is of this kind.
 
@@ -137,8 +145,28 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
   let parameters = (ins StringRefParameter<>:$family, "int64_t":$vocabulary, "int64_t":$hidden,
                         "int64_t":$capacity, "int64_t":$config_capacity, "int64_t":$max_loops,
                         "int64_t":$config_loops, "::mlir::DenseI64ArrayAttr":$eos,
-                        StringRefParameter<>:$info);
+                        StringRefParameter<>:$info,
+                        DefaultValuedParameter<"int64_t", "0">:$period);
   let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Treadle_ViewAttr : AttrDef<Treadle_Dialect, "View"> {
+  let mnemonic = "view";
+  let summary = "how a weight is read from its source tensor";
+  let description = [{
+    The source tensor has `shape`. Its dimensions are reordered by `order` (dimension i
+    of the result is dimension order[i] of the source), and the result, read row-major,
+    is the weight.
+
+    Constraints:
+    * (C1) Sizes are positive, and their product is at most 2^48.
+    * (C2) `order` is a permutation of the dimensions.
+
+    Example: a stack of 8 matrices stored as input x output, `#treadle.view<[8, 64, 32], [0, 2, 1]>`.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, ArrayRefParameter<"int64_t">:$order);
+  let assemblyFormat = "`<` `[` $shape `]` `,` `[` $order `]` `>`";
   let genVerifyDecl = 1;
 }
 

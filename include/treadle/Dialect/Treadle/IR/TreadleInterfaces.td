@@ -24,7 +24,7 @@ def Treadle_StageCoreOpInterface : OpInterface<"StageCoreOpInterface"> {
       "::llvm::SmallVector<::treadle::IterationAttr>", "getIterationDims">,
     InterfaceMethod<"The region of operand `index` that one tile reads (or writes, for states).",
       "::treadle::AccessAttr", "getOperandAccess", (ins "unsigned":$index)>,
-    InterfaceMethod<"The region of the result that one tile writes. Unused without results.",
+    InterfaceMethod<"The region of each result that one tile writes. Unused without results.",
       "::treadle::AccessAttr", "getResultAccess">,
   ];
 }

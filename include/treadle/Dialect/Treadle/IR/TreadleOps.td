@@ -11,6 +11,10 @@
 
 include "treadle/Dialect/Treadle/IR/TreadleSymbolOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleStructureOps.td"
-include "treadle/Dialect/Treadle/IR/TreadleModelOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleTokenOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleMatrixOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleRowOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleElementwiseOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleStateOps.td"
 
 #endif // TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD

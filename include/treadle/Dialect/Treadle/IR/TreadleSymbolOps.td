@@ -27,12 +27,15 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
     A table of equal weights, one per slot, read from the named source tensors in
     row-major order of the slots. Equal layers share one symbol with a slot per
     layer, so that a loop over layers is a loop and code does not grow with depth.
-    `transposed` says that the source tensors are stored as K x N.
+    `transposed` says that the source tensors are stored as K x N, `view` that they are
+    stored in another shape or order. A plain weight may differ from its source in
+    dimensions of size 1.
 
     Constraints:
     * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
     * (C2) There is one source per slot.
     * (C3) Only a matrix is `transposed`.
+    * (C4) `view`, where given, holds as many elements as one slot.
 
     Example:
     ```mlir
@@ -43,14 +46,15 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Treadle_WeightType>:$type,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$slots, StrArrayAttr:$sources,
-                       UnitAttr:$transposed);
+                       UnitAttr:$transposed, OptionalAttr<Treadle_ViewAttr>:$view);
   let assemblyFormat = [{
-    $sym_name `:` $type (`slots` $slots^)? `from` (`transposed` $transposed^)? $sources attr-dict
+    $sym_name `:` $type (`slots` $slots^)? `from` (`transposed` $transposed^)? $sources
+    (`view` $view^)? attr-dict
   }];
   let hasVerifier = 1;
 }
 
-def Treadle_StateOp : Treadle_Op<"state", [Symbol]> {
+def Treadle_StateOp : Treadle_Op<"state", [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "declares memory that a sequence carries from token to token";
   let description = [{
     A table of equal states, one per slot. Session layout, reset, fork,
@@ -58,9 +62,19 @@ def Treadle_StateOp : Treadle_Op<"state", [Symbol]> {
     `loop_slot` names the slot dimension that counts the passes of a run-time
     loop: a session that runs fewer passes never touches the slots behind.
 
+    In a model with a period (`treadle.model`), rows of append states are counted from
+    the last turn; `lead` rows in front of them are written by the entry point `open`,
+    and rows behind the period are scratch of `close`. A fixed state is 0 at the start of
+    a sequence, or the weight `initial`, or `fill` in every element. `by_turn` says that
+    only `open` and `close` write it, so that tokens of an open period can be taken back.
+
     Constraints:
     * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
     * (C2) `loop_slot`, where given, is the index of a slot dimension.
+    * (C3) `lead` is not negative, and 0 but for an append state, of whose rows it is a part.
+    * (C4) Only a fixed state is `by_turn`, or has `initial` or `fill`, and not both.
+    * (C5) `initial` is a plain weight of f32 of the state's shape and slots.
+    * (C6) `fill` stands on a state of i32.
 
     Example: one row of keys per token for each of 4 passes and 2 layers:
     ```mlir
@@ -69,9 +83,12 @@ def Treadle_StateOp : Treadle_Op<"state", [Symbol]> {
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Treadle_StateType>:$type,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$slots,
-                       OptionalAttr<I64Attr>:$loop_slot);
+                       OptionalAttr<I64Attr>:$loop_slot,
+                       DefaultValuedAttr<I64Attr, "0">:$lead, UnitAttr:$by_turn,
+                       OptionalAttr<FlatSymbolRefAttr>:$initial, OptionalAttr<I32Attr>:$fill);
   let assemblyFormat = [{
-    $sym_name `:` $type (`slots` $slots^)? (`loop_slot` $loop_slot^)? attr-dict
+    $sym_name `:` $type (`slots` $slots^)? (`loop_slot` $loop_slot^)? (`lead` $lead^)?
+    (`by_turn` $by_turn^)? (`initial` $initial^)? (`fill` $fill^)? attr-dict
   }];
   let hasVerifier = 1;
 }

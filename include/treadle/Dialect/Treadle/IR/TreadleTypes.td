@@ -16,12 +16,13 @@ def Treadle_WeightType : TypeDef<Treadle_Dialect, "Weight"> {
   let summary = "a reference to one slot of a weight";
   let description = [{
     The logical shape, the storage element type and the packing. Values are
-    read as f32 whatever the storage. A matrix is `N x K` (output, input).
+    read as f32 whatever the storage. A matrix is `N x K` (output, input), a stack of them
+    `G x N x K`.
 
     Constraints:
     * (C1) The element type is f32 or bf16.
     * (C2) Every dimension is positive, and their product is at most 2^48.
-    * (C3) Panels hold a matrix.
+    * (C3) Panels hold a matrix or a stack of equal matrices.
 
     Example: `!treadle.weight<512x256xbf16, panels>`, `!treadle.weight<f32, plain>` (a scalar).
   }];

@@ -1,0 +1,51 @@
+//===- TreadleOpBase.td - What ops over rows share ---------*- tablegen -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_DIALECT_TREADLE_IR_TREADLEOPBASE_TD
+#define TREADLE_DIALECT_TREADLE_IR_TREADLEOPBASE_TD
+
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "treadle/Dialect/Treadle/IR/TreadleSymbolOps.td"
+
+// Dimension 0 counts rows and may be open; all others are known in every phase, and none is 0.
+class Treadle_RowsOf<Type element, int rank, string summary>
+    : ConfinedType<TensorRankOf<[element], [rank]>,
+        [CPred<"::treadle::isRowsShape(::llvm::cast<::mlir::ShapedType>($_self).getShape())">], summary>;
+
+// Activations: one row per token, heads side by side in the columns.
+def Treadle_Rows : Treadle_RowsOf<F32, 2, "rows of f32 with a known number of columns">;
+def Treadle_Ids : Treadle_RowsOf<I32, 1, "one i32 per row">;
+// One cos row and one sin row per token, one column per rotated pair.
+def Treadle_RotaryTable : Treadle_RowsOf<F32, 3, "R x 2 x P table of f32 with a known P">;
+
+// An op that can be the core of a stage.
+class Treadle_CoreOp<string mnemonic, list<Trait> traits = []>
+    : Treadle_Op<mnemonic, !listconcat(traits,
+        [DeclareOpInterfaceMethods<Treadle_StageCoreOpInterface>])> {
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+
+// A core op that works row by row: its tiles are rows.
+class Treadle_RowCoreOp<string mnemonic, list<Trait> traits = []>
+    : Treadle_CoreOp<mnemonic, traits> {
+  let extraClassDefinition = [{
+    ::llvm::SmallVector<::treadle::IterationAttr> $cppClass::getIterationDims() {
+      return {::treadle::getRowIteration(*this)};
+    }
+    ::treadle::AccessAttr $cppClass::getOperandAccess(unsigned index) {
+      return ::treadle::getRowAccess(*this, getOperation()->getOperand(index).getType());
+    }
+    ::treadle::AccessAttr $cppClass::getResultAccess() {
+      return ::treadle::getRowAccess(*this, getOperation()->getResult(0).getType());
+    }
+  }];
+}
+
+#endif // TREADLE_DIALECT_TREADLE_IR_TREADLEOPBASE_TD
