@@ -184,20 +184,23 @@ void Packer::packPlain(WeightType type, const Tensor &tensor) {
   }
 }
 
-/// One panel at a time: 16 outputs, K in order, `depth` neighbouring k together.
+/// One panel at a time: 16 outputs, K in order, `depth` neighbouring k together. The matrices of a
+/// stack follow each other.
 void Packer::packPanels(WeightType type, const Tensor &tensor, bool transposed) {
   bool isBF16 = type.getElementType().isBF16();
-  int64_t outputs = type.getShape()[0], inputs = type.getShape()[1];
+  int64_t outputs = type.getShape().take_back(2)[0], inputs = type.getShape().back();
   int64_t depth = getPanelDepth(type.getElementType());
-  llvm::SmallVector<int64_t> shape = getStorageShape(type);
+  int64_t panels = llvm::divideCeilSigned(outputs, panelWidth);
+  int64_t matrices = llvm::product_of(type.getShape().drop_back(2));
   std::vector<float> row(inputs);
-  std::vector<uint8_t> panel(getSlotBytes(type) / shape[0]);
-  for (int64_t first = 0; first < outputs; first += panelWidth) {
+  std::vector<uint8_t> panel(getSlotBytes(type) / (matrices * panels));
+  for (int64_t index = 0; index < matrices * panels; ++index) {
+    int64_t origin = index / panels * outputs * inputs, first = index % panels * panelWidth;
     if (outputs - first < panelWidth || inputs % depth)
       llvm::fill(panel, 0);
     for (int64_t lane = 0; lane < std::min(panelWidth, outputs - first); ++lane) {
       int64_t output = first + lane;
-      read(tensor, transposed ? output : output * inputs, transposed ? outputs : 1, row);
+      read(tensor, origin + (transposed ? output : output * inputs), transposed ? outputs : 1, row);
       for (int64_t k = 0; k < inputs; ++k)
         store(panel, (k / depth * panelWidth + lane) * depth + k % depth, row[k], isBF16);
     }

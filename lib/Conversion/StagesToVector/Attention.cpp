@@ -14,8 +14,9 @@
 //   m = max scores, e_j = exp(scores[j] - m), l = sum e_j (16 partials by j mod 16)
 //   o = sum_j e_j v_j                    one chain in the order of j
 //
-// and spans are merged left to right. A key that is masked or behind the row is
-// excluded by select. Nothing depends on the rows of the tile, so neither do the bits.
+// and spans are merged left to right, those of a second lane behind those of the
+// first. A key that is masked or behind the row is excluded by select. Nothing depends
+// on the rows of the tile, so neither do the bits.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,11 +36,15 @@ static constexpr int64_t spanKeys = 512;
 static constexpr float excludedScore = std::numeric_limits<float>::lowest();
 
 namespace {
+/// Keys and values, one row of each per token.
+struct Lane {
+  Value keys, values;
+};
+
 class AttentionEmitter {
 public:
   AttentionEmitter(StageKernel &kernel, AttentionOp op)
       : kernel(kernel), b(kernel.builder()), op(op), query(kernel.operand(op.getQuery())),
-        keys(kernel.operand(op.getKeys())), values(kernel.operand(op.getValues())),
         mask(kernel.operand(op.getMask())), position(kernel.operand(op.getPosition())),
         valid(kernel.operand(op.getValid())), group(op.getHeads() / op.getKvHeads()),
         keyWidth(op.getKeys().getType().getShape()[1] / op.getKvHeads()),
@@ -57,11 +62,13 @@ public:
 
 private:
   void emitHead(Value kvHead);
-  void emitScores(Value kvHead, Value block, Value spanBegin, Value lastPosition);
-  void transposeKeys(Value kvHead, Value block, Value lastPosition);
-  void emitSoftmax(Value row, Value head, Value spanBegin, Value kvHead);
-  void mergeValues(Value row, Value head, Value spanBegin, Value end, Value kvHead, Value oldScale,
-                   Value newScale);
+  void emitSpans(Lane lane, Value kvHead);
+  void emitOwnKey(Lane lane, Value row, Value head, Value kvHead);
+  void emitScores(Lane lane, Value kvHead, Value block, Value spanBegin, Value lastPosition);
+  void transposeKeys(Lane lane, Value kvHead, Value block, Value lastPosition);
+  void emitSoftmax(Lane lane, Value row, Value head, Value spanBegin, Value kvHead);
+  void mergeValues(Lane lane, Value row, Value head, Value spanBegin, Value end, Value kvHead,
+                   Value oldScale, Value newScale);
   void emitResult(Value row, Value head, Value kvHead);
 
   /// Runs over rows of the tile and query heads of the group; rows relative to the tile.
@@ -82,6 +89,12 @@ private:
     return b.mul(b.add(b.mul(kvHead, b.index(group)), head), b.index(width));
   }
 
+  /// Whether the token at a position may be attended to.
+  Value isAttended(Value place) {
+    Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, loadScalar(mask, {place}), zero);
+  }
+
   Value loadScalar(Value memory, ValueRange indices) {
     return memref::LoadOp::create(b, memory, indices);
   }
@@ -97,7 +110,7 @@ private:
   StageKernel &kernel;
   LaneBuilder &b;
   AttentionOp op;
-  Value query, keys, values, mask, position, valid;
+  Value query, mask, position, valid;
   int64_t group, keyWidth, valueWidth, tileRows;
   Value scores;   // [rows][group][512] of the open span, then their exponentials
   Value keyBlock; // [columns][16] of 16 keys, transposed
@@ -119,26 +132,60 @@ void AttentionEmitter::emitHead(Value kvHead) {
       b.store(b.splat(0.0f), weighted, {row, head, column}, lanes);
     });
   });
+  emitSpans({kernel.operand(op.getKeys()), kernel.operand(op.getValues())}, kvHead);
+  if (op.getLaneKeys()) {
+    Lane lane = {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues())};
+    if (op.getOwn())
+      forRowsAndHeads([&](Value row, Value head) { emitOwnKey(lane, row, head, kvHead); });
+    else
+      emitSpans(lane, kvHead);
+  }
+  forRowsAndHeads([&](Value row, Value head) { emitResult(row, head, kvHead); });
+}
+
+/// Merges all keys of a lane into the running results, up to each row's position.
+void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
   Value lastRow = b.sub(b.sub(kernel.end(0), kernel.begin(0)), b.index(1));
   Value lastPosition = positionOf(lastRow);
   Value end = b.add(lastPosition, b.index(1));
   b.loop(b.index(0), end, spanKeys, [&](Value spanBegin) {
     Value spanEnd = b.minimum(b.add(spanBegin, b.index(spanKeys)), end);
     b.loop(spanBegin, spanEnd, numLanes,
-           [&](Value block) { emitScores(kvHead, block, spanBegin, lastPosition); });
-    forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, spanBegin, kvHead); });
+           [&](Value block) { emitScores(lane, kvHead, block, spanBegin, lastPosition); });
+    forRowsAndHeads(
+        [&](Value row, Value head) { emitSoftmax(lane, row, head, spanBegin, kvHead); });
   });
-  forRowsAndHeads([&](Value row, Value head) { emitResult(row, head, kvHead); });
+}
+
+/// Merges the key at the row's own position: a span of one key.
+void AttentionEmitter::emitOwnKey(Lane lane, Value row, Value head, Value kvHead) {
+  Value place = positionOf(row), queryRow = b.add(kernel.begin(0), row);
+  Value queryColumn = columnOf(kvHead, head, keyWidth);
+  Value keyColumn = b.mul(kvHead, b.index(keyWidth));
+  SmallVector<Value> products =
+      b.forLanes(keyWidth, {b.splat(0.0f)},
+                 [&](Value column, Value lanes, ValueRange sum) -> SmallVector<Value> {
+                   Value q = b.load(query, {queryRow, b.add(queryColumn, column)}, lanes);
+                   Value k = b.load(lane.keys, {place, b.add(keyColumn, column)}, lanes);
+                   return {b.fma(q, k, sum[0])};
+                 });
+  Value scaled =
+      arith::MulFOp::create(b, b.reduceSum(products[0]), b.f32(op.getScale().convertToFloat()));
+  Value only =
+      arith::AndIOp::create(b, Value(b.maskFirst(1)), Value(b.broadcast(isAttended(place))));
+  b.store(arith::SelectOp::create(b, only, Value(b.broadcast(scaled)), b.splat(excludedScore)),
+          scores, {row, head, b.index(0)});
+  emitSoftmax(lane, row, head, place, kvHead);
 }
 
 /// 16 keys as columns: keyBlock[c][j] = K[block + j, c]. Keys behind the last row are not read.
-void AttentionEmitter::transposeKeys(Value kvHead, Value block, Value lastPosition) {
+void AttentionEmitter::transposeKeys(Lane lane, Value kvHead, Value block, Value lastPosition) {
   Value origin = b.mul(kvHead, b.index(keyWidth));
   b.forLanes(keyWidth, [&](Value column, Value lanes) {
     SmallVector<Value> rows;
     for (int64_t j = 0; j < numLanes; ++j) {
       Value key = b.minimum(b.add(block, b.index(j)), lastPosition);
-      rows.push_back(b.load(keys, {key, b.add(origin, column)}, lanes));
+      rows.push_back(b.load(lane.keys, {key, b.add(origin, column)}, lanes));
     }
     // log2(16) rounds of exchanging blocks of 8, 4, 2 and 1 lanes between pairs of rows.
     for (int64_t distance = numLanes / 2; distance > 0; distance /= 2) {
@@ -162,8 +209,9 @@ void AttentionEmitter::transposeKeys(Value kvHead, Value block, Value lastPositi
 }
 
 /// Scores of one block of 16 keys, one key per lane, for all rows and heads of the tile.
-void AttentionEmitter::emitScores(Value kvHead, Value block, Value spanBegin, Value lastPosition) {
-  transposeKeys(kvHead, block, lastPosition);
+void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value block, Value spanBegin,
+                                  Value lastPosition) {
+  transposeKeys(lane, kvHead, block, lastPosition);
   // Lanes at or before the last position that are not masked.
   Value present = b.maskBelow(b.sub(b.add(lastPosition, b.index(1)), block));
   VectorType bytes = b.lanes(b.getI8Type());
@@ -191,7 +239,8 @@ void AttentionEmitter::emitScores(Value kvHead, Value block, Value spanBegin, Va
 
 /// Turns the scores of a span into exponentials and merges the span into the running result.
 /// A row that stands before the span is left as it is, whatever other rows do.
-void AttentionEmitter::emitSoftmax(Value row, Value head, Value spanBegin, Value kvHead) {
+void AttentionEmitter::emitSoftmax(Lane lane, Value row, Value head, Value spanBegin,
+                                   Value kvHead) {
   Value end = b.minimum(b.add(positionOf(row), b.index(1)), b.add(spanBegin, b.index(spanKeys)));
   Value reaches = arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, end, spanBegin);
   auto ifOp = scf::IfOp::create(b, reaches, /*withElseRegion=*/false);
@@ -227,11 +276,11 @@ void AttentionEmitter::emitSoftmax(Value row, Value head, Value spanBegin, Value
   Value newSum = arith::MulFOp::create(b, spanSum, newScale);
   storeScalar(maximum, maxima, {row, head});
   storeScalar(arith::AddFOp::create(b, oldSum, newSum), sums, {row, head});
-  mergeValues(row, head, spanBegin, count, kvHead, oldScale, newScale);
+  mergeValues(lane, row, head, spanBegin, count, kvHead, oldScale, newScale);
 }
 
 /// weighted = weighted * oldScale + (sum_j e_j v_j) * newScale
-void AttentionEmitter::mergeValues(Value row, Value head, Value spanBegin, Value count,
+void AttentionEmitter::mergeValues(Lane lane, Value row, Value head, Value spanBegin, Value count,
                                    Value kvHead, Value oldScale, Value newScale) {
   // Up to eight vectors of columns at once: enough independent chains, few enough registers.
   constexpr int64_t vectorsAtOnce = 8;
@@ -247,12 +296,11 @@ void AttentionEmitter::mergeValues(Value row, Value head, Value spanBegin, Value
           Value key = b.add(spanBegin, j);
           Value e = b.broadcast(loadScalar(scores, {row, head, j}));
           // An excluded key may hold anything, NaN too: its value is not used.
-          Value isIncluded =
-              arith::CmpIOp::create(b, arith::CmpIPredicate::ne, loadScalar(mask, {key}),
-                                    Value(arith::ConstantOp::create(b, b.getI8IntegerAttr(0))));
+          Value isIncluded = isAttended(key);
           SmallVector<Value> next;
           for (auto [c, sum] : llvm::zip(columns, sums)) {
-            Value v = b.load(values, {key, b.add(origin, b.index(c))}, b.maskFirst(valueWidth - c));
+            Value v =
+                b.load(lane.values, {key, b.add(origin, b.index(c))}, b.maskFirst(valueWidth - c));
             v = arith::SelectOp::create(b, isIncluded, v, b.splat(0.0f));
             next.push_back(b.fma(e, v, sum));
           }

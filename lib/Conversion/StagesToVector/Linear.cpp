@@ -1,4 +1,4 @@
-//===- Linear.cpp - linear: the matrix micro-kernel -----------------------===//
+//===- Linear.cpp - linear, joint_linear: the matrix micro-kernel ---------===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -12,6 +12,10 @@
 // and in register blocks of rows x panels. Every output is one chain of fused
 // multiply-adds in the order of k: blocks of K continue the chain from the
 // partial sums of the block before.
+//
+// Where several inputs share a matrix, each row of a block stands for that row of
+// every input: a weight is read once for all of them. Where columns come in groups,
+// a tile is TR rows x some groups, which run one after the other.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,8 +32,20 @@ using namespace treadle;
 static constexpr int64_t wordsPerBlock = 256;
 static constexpr int64_t wordsPerBlockOfSingleRow = 8192;
 
+/// Outputs of a group that run together: their partial sums stay in the first-level cache.
+static constexpr int64_t outputsOfGroup = 256;
+
 namespace {
-/// Rows [begin, begin + count) and panels [panel, panel + panels) of one register block.
+/// The operands of a product in memory.
+struct Product {
+  SmallVector<Value> inputs; // of one type
+  Value weight;
+  WeightType weightType;
+  Value bias; // or null
+  int64_t groups;
+};
+
+/// Rows [row, row + rows) of every input and panels [panel, panel + panels) of one register block.
 struct RegisterBlock {
   Value row;
   int64_t rows;
@@ -39,20 +55,24 @@ struct RegisterBlock {
 
 class LinearEmitter {
 public:
-  LinearEmitter(StageKernel &kernel, LinearOp op)
-      : kernel(kernel), b(kernel.builder()), input(kernel.operand(op.getInput())),
-        weight(kernel.operand(op.getWeight())),
-        isBF16(op.getWeight().getType().getElementType().isBF16()),
-        outputs(op.getWeight().getType().getShape()[0]),
-        inner(op.getWeight().getType().getShape()[1]), tileRows(kernel.tileSize(0)) {
+  LinearEmitter(StageKernel &kernel, Product operands)
+      : kernel(kernel), b(kernel.builder()), product(std::move(operands)),
+        isBF16(product.weightType.getElementType().isBF16()),
+        isStack(product.weightType.getShape().size() == 3),
+        outputs(product.weightType.getShape().take_back(2)[0]),
+        inner(product.weightType.getShape().back()), tileRows(kernel.tileSize(0)),
+        tileOutputs(product.groups > 1 ? std::min(outputs, outputsOfGroup) : kernel.tileSize(1)) {
+    int64_t numInputs = product.inputs.size();
     words = llvm::divideCeilSigned(inner, isBF16 ? 2 : 1);
     blockWords = std::min(words, tileRows == 1 ? wordsPerBlockOfSingleRow : wordsPerBlock);
+    registerRows = std::max<int64_t>(1, kernel.getOptions().registerRows / numInputs);
     if (words > blockWords)
-      partials = kernel.allocate({tileRows, kernel.tileSize(1)}, b.getF32Type());
+      partials = kernel.allocate(
+          {numInputs, tileRows, int64_t(llvm::alignTo(tileOutputs, panelWidth))}, b.getF32Type());
     if (isBF16) {
-      int64_t rows = std::min(tileRows, kernel.getOptions().registerRows);
       // Whole vectors are rounded, so a row ends on a border of lanes.
-      rounded = kernel.allocate({rows, int64_t(llvm::alignTo(2 * blockWords, numLanes))},
+      rounded = kernel.allocate({numInputs, std::min(tileRows, registerRows),
+                                 int64_t(llvm::alignTo(2 * blockWords, numLanes))},
                                 kernel.getOptions().bf16Dot ? Type(b.getI16Type())
                                                             : Type(b.getF32Type()));
     }
@@ -61,14 +81,16 @@ public:
   void emit();
 
 private:
+  void emitOutputs();
   void emitRowBlock(Value row, int64_t rows, Value firstWord, int64_t numWords, bool isFirst,
                     bool isLast);
   void roundRows(Value row, int64_t rows, Value firstWord, int64_t numWords);
   void emitPanels(RegisterBlock block, Value firstWord, int64_t numWords, bool isFirst,
                   bool isLast);
+  void storeSum(Value sum, unsigned input, Value row, Value panel);
   SmallVector<Value> multiply(RegisterBlock block, Value firstWord, Value word,
                               ValueRange accumulators);
-  Value multiplyBF16(Value weights, int64_t row, Value word, Value accumulator);
+  Value multiplyBF16(Value weights, unsigned input, int64_t row, Value word, Value accumulator);
   void forRowBlocks(function_ref<void(Value, int64_t)> body);
 
   Value columnOf(Value panel) { return b.mul(panel, b.index(panelWidth)); }
@@ -76,17 +98,19 @@ private:
 
   StageKernel &kernel;
   LaneBuilder &b;
-  Value input, weight;
-  bool isBF16;
-  int64_t outputs, inner, tileRows, words, blockWords;
-  Value partials; // [tile rows][tile outputs] sums of the blocks of K so far
-  Value rounded;  // [register rows][block of K] activations rounded to bf16
+  Product product;
+  bool isBF16, isStack;
+  int64_t outputs, inner, tileRows, tileOutputs, words, blockWords, registerRows;
+  Value partials; // [inputs][tile rows][tile outputs] sums of the blocks of K so far
+  Value rounded;  // [inputs][register rows][block of K] activations rounded to bf16
+  // The outputs that run at present.
+  Value group, firstOutput, endOutput;
 };
 } // namespace
 
 /// The rows of the tile in register blocks whose sizes differ by at most one.
 void LinearEmitter::forRowBlocks(function_ref<void(Value, int64_t)> body) {
-  int64_t blocks = llvm::divideCeilSigned(tileRows, kernel.getOptions().registerRows);
+  int64_t blocks = llvm::divideCeilSigned(tileRows, registerRows);
   int64_t small = tileRows / blocks, numLarge = tileRows % blocks;
   auto run = [&](int64_t begin, int64_t count, int64_t size) {
     if (count > 0)
@@ -98,6 +122,24 @@ void LinearEmitter::forRowBlocks(function_ref<void(Value, int64_t)> body) {
 }
 
 void LinearEmitter::emit() {
+  if (product.groups == 1) {
+    group = b.index(0);
+    firstOutput = kernel.begin(1);
+    endOutput = kernel.end(1);
+    return emitOutputs();
+  }
+  b.loop(kernel.begin(1), kernel.end(1), 1, [&](Value index) {
+    group = index;
+    b.loop(b.index(0), b.index(outputs), tileOutputs, [&](Value first) {
+      firstOutput = first;
+      endOutput = b.minimum(at(first, tileOutputs), b.index(outputs));
+      emitOutputs();
+    });
+  });
+}
+
+/// Outputs [firstOutput, endOutput) of one group, for all rows of the tile.
+void LinearEmitter::emitOutputs() {
   int64_t whole = words / blockWords, rest = words % blockWords;
   if (whole == 1 && rest == 0) {
     forRowBlocks([&](Value row, int64_t rows) {
@@ -125,66 +167,86 @@ void LinearEmitter::emitRowBlock(Value row, int64_t rows, Value firstWord, int64
                                  bool isFirst, bool isLast) {
   if (isBF16)
     roundRows(row, rows, firstWord, numWords);
-  // The tile's interval of outputs, in panels; only the last panel of the matrix may be partial.
-  Value begin = arith::DivUIOp::create(b, kernel.begin(1), b.index(panelWidth));
-  Value end = arith::CeilDivUIOp::create(b, kernel.end(1), b.index(panelWidth));
-  int64_t group =
-      rows == 1 ? kernel.getOptions().singleRowPanels : kernel.getOptions().registerPanels;
-  Value groups = arith::DivUIOp::create(b, b.sub(end, begin), b.index(group));
-  Value middle = b.add(begin, b.mul(groups, b.index(group)));
-  b.loop(begin, middle, group, [&](Value panel) {
-    emitPanels({row, rows, panel, group}, firstWord, numWords, isFirst, isLast);
+  // The interval of outputs, in panels; only the last panel of a matrix may be partial.
+  Value begin = arith::DivUIOp::create(b, firstOutput, b.index(panelWidth));
+  Value end = arith::CeilDivUIOp::create(b, endOutput, b.index(panelWidth));
+  // A single row needs panels for independent chains; rows of several inputs are such chains too.
+  const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
+  int64_t atOnce = options.registerPanels;
+  if (rows == 1)
+    atOnce = std::max<int64_t>(atOnce, options.singleRowPanels / product.inputs.size());
+  Value wholeGroups = arith::DivUIOp::create(b, b.sub(end, begin), b.index(atOnce));
+  Value middle = b.add(begin, b.mul(wholeGroups, b.index(atOnce)));
+  b.loop(begin, middle, atOnce, [&](Value panel) {
+    emitPanels({row, rows, panel, atOnce}, firstWord, numWords, isFirst, isLast);
   });
-  if (group > 1)
+  if (atOnce > 1)
     b.loop(middle, end, 1, [&](Value panel) {
       emitPanels({row, rows, panel, 1}, firstWord, numWords, isFirst, isLast);
     });
 }
 
-/// Rounds a block of K of some rows to bf16. What lies behind the last column is 0, like the
-/// padding of the panels.
+/// Rounds a block of K of some rows to bf16. What lies behind the last column of the group is 0,
+/// like the padding of the panels.
 void LinearEmitter::roundRows(Value row, int64_t rows, Value firstWord, int64_t numWords) {
   Value firstColumn = b.mul(firstWord, b.index(2));
-  for (int64_t r = 0; r < rows; ++r) {
-    Value source = b.add(kernel.begin(0), at(row, r));
-    b.loop(b.index(0), b.index(2 * numWords), numLanes, [&](Value column) {
-      Value from = b.add(firstColumn, column);
-      Value mask = inner % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(inner), from));
-      Value x = b.load(input, {source, from}, mask);
-      if (!kernel.getOptions().bf16Dot)
-        x = b.roundToBF16(x);
-      b.store(x, rounded, {b.index(r), column});
-    });
-  }
+  Value origin = b.mul(group, b.index(inner));
+  for (unsigned i = 0; i < product.inputs.size(); ++i)
+    for (int64_t r = 0; r < rows; ++r) {
+      Value source = b.add(kernel.begin(0), at(row, r));
+      b.loop(b.index(0), b.index(2 * numWords), numLanes, [&](Value column) {
+        Value from = b.add(firstColumn, column);
+        Value mask = inner % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(inner), from));
+        Value x = b.load(product.inputs[i], {source, b.add(origin, from)}, mask);
+        if (!kernel.getOptions().bf16Dot)
+          x = b.roundToBF16(x);
+        b.store(x, rounded, {b.index(i), b.index(r), column});
+      });
+    }
 }
 
 void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t numWords, bool isFirst,
                                bool isLast) {
-  auto forEach = [&](function_ref<void(int64_t, int64_t)> body) {
+  auto forEach = [&](function_ref<void(unsigned, int64_t, int64_t)> body) {
     for (int64_t r = 0; r < block.rows; ++r)
-      for (int64_t p = 0; p < block.panels; ++p)
-        body(r, p);
+      for (unsigned i = 0; i < product.inputs.size(); ++i)
+        for (int64_t p = 0; p < block.panels; ++p)
+          body(i, r, p);
   };
-  auto partialAt = [&](int64_t r, int64_t p) -> SmallVector<Value> {
-    Value column = b.sub(columnOf(at(block.panel, p)), kernel.begin(1));
-    return {at(block.row, r), column};
+  auto partialAt = [&](unsigned i, int64_t r, int64_t p) -> SmallVector<Value> {
+    Value column = b.sub(columnOf(at(block.panel, p)), firstOutput);
+    return {b.index(i), at(block.row, r), column};
   };
 
   SmallVector<Value> accumulators;
-  forEach([&](int64_t r, int64_t p) {
-    accumulators.push_back(isFirst ? b.splat(0.0f) : b.load(partials, partialAt(r, p)));
+  forEach([&](unsigned i, int64_t r, int64_t p) {
+    accumulators.push_back(isFirst ? b.splat(0.0f) : b.load(partials, partialAt(i, r, p)));
   });
   accumulators = llvm::to_vector(
       b.loop(b.index(0), b.index(numWords), 1, accumulators,
              [&](Value word, ValueRange sums) { return multiply(block, firstWord, word, sums); }));
-  forEach([&](int64_t r, int64_t p) {
-    Value sum = accumulators[r * block.panels + p];
-    if (!isLast)
-      return b.store(sum, partials, partialAt(r, p));
-    Value column = columnOf(at(block.panel, p));
-    Value mask = outputs % panelWidth == 0 ? Value() : b.maskBelow(b.sub(b.index(outputs), column));
-    kernel.storeResult(sum, b.add(kernel.begin(0), at(block.row, r)), column, mask);
+  const Value *next = accumulators.begin();
+  forEach([&](unsigned i, int64_t r, int64_t p) {
+    Value sum = *next++;
+    if (isLast)
+      storeSum(sum, i, b.add(kernel.begin(0), at(block.row, r)), at(block.panel, p));
+    else
+      b.store(sum, partials, partialAt(i, r, p));
   });
+}
+
+/// Adds the bias to 16 finished sums and hands them on.
+void LinearEmitter::storeSum(Value sum, unsigned input, Value row, Value panel) {
+  Value column = columnOf(panel);
+  Value mask = outputs % panelWidth == 0 ? Value() : b.maskBelow(b.sub(b.index(outputs), column));
+  if (product.bias) {
+    SmallVector<Value> place = {column};
+    if (isStack)
+      place.insert(place.begin(), group);
+    sum = arith::AddFOp::create(b, sum, b.load(product.bias, place, mask));
+  }
+  Value origin = b.mul(group, b.index(outputs));
+  kernel.storeResult(sum, row, b.add(origin, column), mask, input);
 }
 
 /// One word of K: a rank-1 update of the register block. Panel by panel, so that few weights are
@@ -192,42 +254,67 @@ void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t num
 SmallVector<Value> LinearEmitter::multiply(RegisterBlock block, Value firstWord, Value word,
                                            ValueRange accumulators) {
   Value from = b.add(firstWord, word);
-  VectorType type = b.lanes(cast<MemRefType>(weight.getType()).getElementType());
+  Value column = b.add(b.mul(group, b.index(inner)), from);
+  VectorType type = b.lanes(cast<MemRefType>(product.weight.getType()).getElementType());
   SmallVector<Value> sums(accumulators);
   for (int64_t p = 0; p < block.panels; ++p) {
-    Value weights =
-        vector::LoadOp::create(b, type, weight, ValueRange{at(block.panel, p), from, b.index(0)});
+    SmallVector<Value> place = {at(block.panel, p), from, b.index(0)};
+    if (isStack)
+      place.insert(place.begin(), group);
+    Value weights = vector::LoadOp::create(b, type, product.weight, place);
     for (int64_t r = 0; r < block.rows; ++r) {
-      Value &sum = sums[r * block.panels + p];
-      if (isBF16) {
-        sum = multiplyBF16(weights, r, word, sum);
-        continue;
+      for (auto [i, input] : llvm::enumerate(product.inputs)) {
+        Value &sum = sums[(r * product.inputs.size() + i) * block.panels + p];
+        if (isBF16) {
+          sum = multiplyBF16(weights, i, r, word, sum);
+          continue;
+        }
+        Value row = b.add(kernel.begin(0), at(block.row, r));
+        Value x = memref::LoadOp::create(b, input, ValueRange{row, column});
+        sum = b.fma(b.broadcast(x), weights, sum);
       }
-      Value row = b.add(kernel.begin(0), at(block.row, r));
-      Value x = memref::LoadOp::create(b, input, ValueRange{row, from});
-      sum = b.fma(b.broadcast(x), weights, sum);
     }
   }
   return sums;
 }
 
 /// Two products, the odd one first: the order of vdpbf16ps.
-Value LinearEmitter::multiplyBF16(Value weights, int64_t row, Value word, Value accumulator) {
+Value LinearEmitter::multiplyBF16(Value weights, unsigned input, int64_t row, Value word,
+                                  Value accumulator) {
   Value column = b.mul(word, b.index(2));
   if (kernel.getOptions().bf16Dot) {
     auto pair = VectorType::get({2}, b.getI16Type());
     auto pairs = VectorType::get({2 * numLanes}, b.getBF16Type());
-    Value x = vector::LoadOp::create(b, pair, rounded, ValueRange{b.index(row), column});
+    Value x =
+        vector::LoadOp::create(b, pair, rounded, ValueRange{b.index(input), b.index(row), column});
     Value xWord = vector::BitCastOp::create(b, VectorType::get({1}, b.getI32Type()), x);
     Value xWords = b.broadcast(vector::ExtractOp::create(b, xWord, ArrayRef<int64_t>{0}));
     auto asPairs = [&](Value lanes) -> Value { return vector::BitCastOp::create(b, pairs, lanes); };
     return x86vector::DotBF16Op::create(b, accumulator, asPairs(xWords), asPairs(weights));
   }
   auto broadcastAt = [&](Value place) -> Value {
-    return b.broadcast(memref::LoadOp::create(b, rounded, ValueRange{b.index(row), place}));
+    return b.broadcast(
+        memref::LoadOp::create(b, rounded, ValueRange{b.index(input), b.index(row), place}));
   };
   Value sum = b.fma(broadcastAt(at(column, 1)), b.highBF16(weights), accumulator);
   return b.fma(broadcastAt(column), b.lowBF16(weights), sum);
 }
 
-void treadle::emitLinear(StageKernel &kernel, LinearOp op) { LinearEmitter(kernel, op).emit(); }
+void treadle::emitLinear(StageKernel &kernel, LinearOp op) {
+  Value bias = op.getBias() ? kernel.operand(op.getBias()) : Value();
+  LinearEmitter(kernel, {{kernel.operand(op.getInput())},
+                         kernel.operand(op.getWeight()),
+                         op.getWeight().getType(),
+                         bias,
+                         int64_t(op.getGroups())})
+      .emit();
+}
+
+void treadle::emitJointLinear(StageKernel &kernel, JointLinearOp op) {
+  SmallVector<Value> inputs;
+  for (Value input : op.getInputs())
+    inputs.push_back(kernel.operand(input));
+  LinearEmitter(kernel, {std::move(inputs), kernel.operand(op.getWeight()),
+                         op.getWeight().getType(), /*bias=*/Value(), /*groups=*/1})
+      .emit();
+}

@@ -109,6 +109,8 @@ void treadle::emitRope(StageKernel &kernel, RopeOp op) {
     b.forLanes(pairs, [&](Value pair, Value mask) {
       Value cos = b.load(table, {row, b.index(0), pair}, mask);
       Value sin = b.load(table, {row, b.index(1), pair}, mask);
+      if (op.getInverse())
+        sin = arith::NegFOp::create(b, sin);
       if (op.getPairing() == RopePairing::half) {
         Value low = at(pair), high = at(b.add(pair, b.index(pairs)));
         auto [first, second] =

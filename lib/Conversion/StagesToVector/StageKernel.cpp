@@ -45,8 +45,7 @@ StageKernel::StageKernel(StageOp stage, func::FuncOp function,
   Block &block = function.getBody().front();
   unsigned numInputs = stage.getInputs().size();
   operands.map(stage.getBody()->getArguments(), block.getArguments().take_front(numInputs));
-  if (stage.getNumResults() != 0)
-    resultMemory = block.getArgument(numInputs);
+  llvm::append_range(results, block.getArguments().slice(numInputs, stage.getNumResults()));
   func::ReturnOp::create(b);
   b.setInsertionPointToStart(&block);
   openTileLoop(block.getArgument(block.getNumArguments() - 2),
@@ -109,12 +108,12 @@ Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask
   return lanes;
 }
 
-void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask) {
+void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask, unsigned index) {
   DenseMap<Value, Value> known;
   if (StageCoreOpInterface core = stage.getCore())
-    known[core->getResult(0)] = lanes;
-  Value yielded = stage.getBody()->getTerminator()->getOperand(0);
-  b.store(evaluate(yielded, row, column, mask, known), resultMemory, {row, column}, mask);
+    known[core->getResult(index)] = lanes;
+  Value yielded = stage.getBody()->getTerminator()->getOperand(index);
+  b.store(evaluate(yielded, row, column, mask, known), results[index], {row, column}, mask);
 }
 
 LogicalResult treadle::emitTile(StageKernel &kernel) {
@@ -122,12 +121,17 @@ LogicalResult treadle::emitTile(StageKernel &kernel) {
   if (!core)
     return emitElementwise(kernel), success();
   return llvm::TypeSwitch<Operation *, LogicalResult>(core)
+      .Case([&](AddScaledOp op) { return emitAddScaled(kernel, op), success(); })
       .Case([&](AppendOp op) { return emitAppend(kernel, op), success(); })
       .Case([&](AttentionOp op) { return emitAttention(kernel, op), success(); })
       .Case([&](EmbeddingOp op) { return emitEmbedding(kernel, op), success(); })
+      .Case([&](JointLinearOp op) { return emitJointLinear(kernel, op), success(); })
+      .Case([&](LayerNormOp op) { return emitLayerNorm(kernel, op), success(); })
       .Case([&](LinearOp op) { return emitLinear(kernel, op), success(); })
+      .Case([&](ReadRowsOp op) { return emitReadRows(kernel, op), success(); })
       .Case([&](RMSNormOp op) { return emitRMSNorm(kernel, op), success(); })
       .Case([&](RopeOp op) { return emitRope(kernel, op), success(); })
       .Case([&](RotaryTableOp op) { return emitRotaryTable(kernel, op), success(); })
+      .Case([&](RunningSumOp op) { return emitRunningSum(kernel, op), success(); })
       .Default([](Operation *op) { return op->emitOpError("has no vector kernel"); });
 }

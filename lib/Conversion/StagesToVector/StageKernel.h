@@ -37,8 +37,8 @@ public:
   /// The memory (or scalar) behind an operand of an op in the stage's body.
   mlir::Value operand(mlir::Value bodyValue) const { return operands.lookup(bodyValue); }
 
-  /// The memory of the stage's result.
-  mlir::Value result() const { return resultMemory; }
+  /// The memory of a result of the stage.
+  mlir::Value result(unsigned index = 0) const { return results[index]; }
 
   /// The tile's interval of an iteration dimension.
   mlir::Value begin(unsigned dim) const { return begins[dim]; }
@@ -49,8 +49,10 @@ public:
   /// Scratch memory of the kernel, on the stack of the thread that runs it.
   mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);
 
-  /// Runs the epilogue on `lanes` of the core's result at (row, column) and stores them.
-  void storeResult(mlir::Value lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {});
+  /// Runs the epilogue on `lanes` of the core's result at (row, column) and stores them. A core of
+  /// several results has no epilogue.
+  void storeResult(mlir::Value lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {},
+                   unsigned index = 0);
 
   /// The lanes at (row, column) of a value of the body: an input, or an elementwise op's result.
   /// `known` holds what is computed already and receives what is computed on the way.
@@ -65,8 +67,7 @@ private:
   const ConvertStagesToVectorPassOptions &options;
   LaneBuilder b;
   mlir::IRMapping operands;
-  mlir::Value resultMemory;
-  llvm::SmallVector<mlir::Value> begins, ends;
+  llvm::SmallVector<mlir::Value> results, begins, ends;
 };
 
 /// Emits the tile of `kernel`, chosen by the core op of its stage. Fails with a diagnostic where
@@ -74,14 +75,19 @@ private:
 mlir::LogicalResult emitTile(StageKernel &kernel);
 
 // One emitter per core op; each in a file of its own.
+void emitAddScaled(StageKernel &kernel, AddScaledOp op);
 void emitAppend(StageKernel &kernel, AppendOp op);
 void emitAttention(StageKernel &kernel, AttentionOp op);
 void emitElementwise(StageKernel &kernel);
 void emitEmbedding(StageKernel &kernel, EmbeddingOp op);
+void emitJointLinear(StageKernel &kernel, JointLinearOp op);
+void emitLayerNorm(StageKernel &kernel, LayerNormOp op);
 void emitLinear(StageKernel &kernel, LinearOp op);
+void emitReadRows(StageKernel &kernel, ReadRowsOp op);
 void emitRMSNorm(StageKernel &kernel, RMSNormOp op);
 void emitRope(StageKernel &kernel, RopeOp op);
 void emitRotaryTable(StageKernel &kernel, RotaryTableOp op);
+void emitRunningSum(StageKernel &kernel, RunningSumOp op);
 
 /// act(x) on lanes.
 mlir::Value emitActivation(LaneBuilder &b, Activation activation, mlir::Value x);

@@ -36,14 +36,27 @@ static SmallVector<int64_t> tileLinear(StageOp stage) {
   return {rows, std::min<int64_t>({outputs, 256, rows == 1 ? share : 256})};
 }
 
+/// Groups with matrices of their own, or with one that they share: as many outputs as of one
+/// matrix.
+static SmallVector<int64_t> tileGroups(StageOp stage, LinearOp linear) {
+  int64_t outputs = cast<ShapedType>(linear.getType()).getDimSize(1) / stage.getExtent(1);
+  int64_t groups = std::clamp<int64_t>(256 / outputs, 1, stage.getExtent(1));
+  return {largestDivisor(stage.getExtent(0), 32), groups};
+}
+
 static SmallVector<int64_t> tileOf(StageOp stage) {
-  constexpr int64_t fewRows = 4;
+  constexpr int64_t fewRows = 4, someColumns = 4 * panelWidth;
   StageCoreOpInterface core = stage.getCore();
-  if (core && isa<LinearOp>(core))
+  if (auto linear = dyn_cast_if_present<LinearOp>(core.getOperation());
+      linear && linear.getGroups() > 1)
+    return tileGroups(stage, linear);
+  if (core && isa<LinearOp, JointLinearOp>(core))
     return tileLinear(stage);
   SmallVector<int64_t> sizes;
   for (int64_t dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
-    sizes.push_back(dim == 0 ? std::min(fewRows, stage.getExtent(0)) : stage.getExtent(dim));
+    sizes.push_back(stage.getExtent(dim));
+  bool countsRows = cast<IterationAttr>(stage.getIterations()[0]).getKind() == IterationKind::rows;
+  sizes[0] = std::min(countsRows ? fewRows : someColumns, sizes[0]);
   // Scores of 512 keys per row and head: one key/value head at a time keeps them in cache.
   if (core && isa<AttentionOp>(core))
     sizes[1] = 1;

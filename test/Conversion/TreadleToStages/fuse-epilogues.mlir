@@ -43,3 +43,12 @@ func.func @other_tiles(%x: tensor<4x32xf32>, %t: tensor<4x2x4xf32>) -> tensor<4x
   %y = arith.addf %p, %x : tensor<4x32xf32>
   return %y : tensor<4x32xf32>
 }
+
+// CHECK-LABEL: func.func @several_results
+func.func @several_results(%x: tensor<4x32xf32>, %r: tensor<4x48xf32>, %w: !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>) {
+  // CHECK-COUNT-2: treadle.stage
+  %p:2 = treadle.joint_linear (%x, %x), %w
+    : (tensor<4x32xf32>, tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>)
+  %y = arith.addf %p#0, %r : tensor<4x48xf32>
+  return %p#1, %y : tensor<4x48xf32>, tensor<4x48xf32>
+}

@@ -69,3 +69,15 @@ func.func @argument(%x: tensor<4x16xf32>) -> tensor<4x16xf32> attributes {treadl
   // CHECK: treadle.stage {{.*}}offsets = array<i64: -1>
   return %x : tensor<4x16xf32>
 }
+
+// The results of one stage have a place each.
+// CHECK-LABEL: func.func @several_results
+// CHECK-SAME: treadle.arena_bytes = 512
+func.func @several_results(%x: tensor<4x16xf32>, %w: !treadle.weight<16x16xf32, panels>) -> tensor<4x16xf32> attributes {treadle.entry = #treadle.entry<head, rows = 4>} {
+  // CHECK: offsets = array<i64: 0, 256>
+  %p:2 = treadle.joint_linear (%x, %x), %w
+    : (tensor<4x16xf32>, tensor<4x16xf32>, !treadle.weight<16x16xf32, panels>) -> (tensor<4x16xf32>, tensor<4x16xf32>)
+  // CHECK: offsets = array<i64: -1>
+  %y = arith.subf %p#0, %p#1 : tensor<4x16xf32>
+  return %y : tensor<4x16xf32>
+}

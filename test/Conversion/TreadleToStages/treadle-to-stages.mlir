@@ -35,3 +35,23 @@ func.func @outside(%i: index) -> index {
   %j = arith.addi %i, %i : index
   return %j : index
 }
+
+// Each result is cut like the others.
+// CHECK-LABEL: func.func @several_results
+func.func @several_results(%x: tensor<4x32xf32>, %z: tensor<4x32xf32>, %w: !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>) {
+  // CHECK: %[[Y:.*]]:2 = treadle.stage [<rows = 4>, <outputs = 48>] (%{{.*}} <0, all>, %{{.*}} <0, all>, %{{.*}} <1, all>) -> (tensor<4x48xf32> <0, 1>, tensor<4x48xf32> <0, 1>)
+  // CHECK: return %[[Y]]#0, %[[Y]]#1
+  %y:2 = treadle.joint_linear (%x, %z), %w
+    : (tensor<4x32xf32>, tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>)
+  return %y#0, %y#1 : tensor<4x48xf32>, tensor<4x48xf32>
+}
+
+// Groups are cut instead of outputs; a matrix that they share is read whole.
+// CHECK-LABEL: func.func @groups
+func.func @groups(%x: tensor<4x32xf32>, %w: !treadle.weight<12x8xf32, panels>, %s: !treadle.weight<4x12x8xf32, panels>) {
+  // CHECK: treadle.stage [<rows = 4>, <heads = 4>] (%{{.*}} <0, 1>, %{{.*}} <all, all>) -> (tensor<4x48xf32> <0, 1>)
+  %y = treadle.linear %x, %w {groups = 4 : i64} : (tensor<4x32xf32>, !treadle.weight<12x8xf32, panels>) -> tensor<4x48xf32>
+  // CHECK: treadle.stage [<rows = 4>, <heads = 4>] (%{{.*}} <0, 1>, %{{.*}} <1, all, all>) -> (tensor<4x48xf32> <0, 1>)
+  %z = treadle.linear %x, %s {groups = 4 : i64} : (tensor<4x32xf32>, !treadle.weight<4x12x8xf32, panels>) -> tensor<4x48xf32>
+  return
+}

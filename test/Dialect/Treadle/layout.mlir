@@ -12,7 +12,10 @@ treadle.weight @scalar : !treadle.weight<f32, plain> from ["e"]
 // 40 f32 are 160 bytes.
 // CHECK-NEXT: weight @plain: offset 6336, stride 192
 treadle.weight @plain : !treadle.weight<40xf32, plain> slots [2, 2] from ["f", "g", "h", "i"]
-// CHECK-NEXT: weight bytes: 7104
+// A stack of 3: as many panels as one matrix, three times.
+// CHECK-NEXT: weight @stack: offset 7104, stride 15360
+treadle.weight @stack : !treadle.weight<3x17x40xf32, panels> from ["j"]
+// CHECK-NEXT: weight bytes: 22464
 
 // CHECK-NEXT: state @mask: offset 0, stride 128
 treadle.state @mask : !treadle.state<append, 100xi8>

@@ -86,6 +86,17 @@ TEST_F(WeightPacker, TurnsTransposedSources) {
       EXPECT_EQ(f32(k * 16 + n), k * 2 + n + 1);
 }
 
+TEST_F(WeightPacker, PutsMatricesOfAStackOneAfterTheOther) {
+  pack(R"(treadle.weight @w : !treadle.weight<3x17x2xf32, panels> from ["w"])",
+       makeF32("w", {3, 17, 2}, count(102)));
+  ASSERT_EQ(data().size(), 3u * 2 * 2 * 16 * 4);
+  for (int g = 0; g < 3; ++g)
+    for (int n = 0; n < 32; ++n)
+      for (int k = 0; k < 2; ++k)
+        EXPECT_EQ(f32(((g * 2 + n / 16) * 2 + k) * 16 + n % 16),
+                  n < 17 ? (g * 17 + n) * 2 + k + 1 : 0);
+}
+
 TEST_F(WeightPacker, RoundsToNearestEven) {
   auto bits = [](uint32_t word) { return llvm::bit_cast<float>(word); };
   pack(R"(treadle.weight @w : !treadle.weight<6xbf16, plain> from ["w"])",

@@ -135,7 +135,8 @@ def Treadle_RunningSumOp : Treadle_CoreOp<"running_sum"> {
   let summary = "appends the sum of all rows so far";
   let description = [{
     S[p] = S[p - 1] + (mask[p] ? x[p - position] : 0) for p = position ... position + valid - 1,
-    with S[-1] = 0. One addition per row, in their order.
+    with S[-1] = 0. One addition per row, in their order. Where `single` is set, the sums
+    are of one row each: S[p] = mask[p] ? x[p - position] : 0.
 
     Constraints:
     * (C1) `state` is an append state of f32 with the columns of `input`.
@@ -150,7 +151,7 @@ def Treadle_RunningSumOp : Treadle_CoreOp<"running_sum"> {
   let arguments = (ins Treadle_Rows:$input,
                        Arg<Treadle_StateType, "capacity x columns", [MemRead, MemWrite]>:$state,
                        Arg<Treadle_StateType, "capacity", [MemRead]>:$mask,
-                       Index:$position, Index:$valid);
+                       Index:$position, Index:$valid, UnitAttr:$single);
   let assemblyFormat = [{
     $input `,` $state `,` $mask `at` $position `valid` $valid attr-dict
     `:` type($input) `,` type($state) `,` type($mask)

@@ -1,0 +1,60 @@
+"""Attention of compiled libraries against the reference, with a second lane of keys and values and without."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pairwise import Row, covering_rows
+from single_op import SingleOp, check
+from treadle import reference
+from treadle.reference import STORAGES, round_to
+
+Compile = Callable[..., None]
+
+
+ROWS = covering_rows(
+    {
+        # Heads, key heads, their width, rows; the last pass a span of 512 keys.
+        "size": [(4, 2, 10, 21), (2, 2, 16, 150), (3, 1, 6, 1100)],
+        "lane": ("none", "past", "own"),
+        "element": STORAGES,
+        "masked": (True, False),
+    },
+    lambda row: True,
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_attention(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+    (heads, kv_heads, width, count), lane, element = row["size"], row["lane"], row["element"]
+    columns = kv_heads * width
+    generator = np.random.default_rng(3)
+    names = ["k", "v"] if lane == "none" else ["k", "v", "k2", "v2"]
+    rows = {"q": generator.normal(size=(count, heads * width)) * 2}
+    rows |= {name: generator.normal(size=(count, columns)) for name in names}
+    appended = "\n    ".join(
+        f"treadle.append %{name}, %s_{name} at %position valid %valid : ${name}, $s_{name}" for name in names
+    )
+    second, types = ("", "") if lane == "none" else (" lane %s_k2, %s_v2", ", $s_k2, $s_v2")
+    attributes = f"heads = {heads} : i64, kv_heads = {kv_heads} : i64, scale = {width**-0.5:e} : f32"
+    op = SingleOp(
+        f"""{appended}
+    %y = treadle.attention %q, %s_k, %s_v, %mask at %position valid %valid{second}
+      {{{attributes}{", own" if lane == "own" else ""}}} : ($q, $s_k, $s_v, $mask, index, index{types}) -> $y""",
+        heads * width,
+        rows,
+        states={f"s_{name}": f"append, $capacityx{columns}x{element}" for name in names},
+    )
+    position = np.arange(count)
+    mask = (position > 1) & (position % 9 != 8) if row["masked"] else np.ones(count, bool)
+
+    def expected(q: NDArray, **lanes: NDArray) -> NDArray:
+        stored = [round_to(element, lanes[name]).reshape(count, kv_heads, width) for name in names]
+        beside = (stored[2], stored[3]) if lane != "none" else None
+        return reference.attention(
+            q.reshape(count, heads, width), stored[0], stored[1], 0, mask, beside, lane == "own"
+        )
+
+    check(op, expected, compile_library, tmp_path, mask)
