@@ -12,15 +12,18 @@ def attention(
     mask: NDArray | None = None,
     lane: tuple[NDArray, NDArray] | None = None,
     own: bool = False,
+    scale: float | None = None,
+    bias: NDArray | None = None,
 ) -> NDArray:
-    """Causal grouped attention: softmax(q · kᵀ / sqrt(d)) · v (docs/Families/miniaxion.md, Attention).
+    """Causal grouped attention: softmax(scale q · kᵀ + bias) · v (docs/Families/miniaxion.md, Attention).
 
     Row i of q stands at position start + i and attends to keys 0 ... start + i whose mask is not 0. `lane` holds a
     second key and value for each position, under the same mask: a row attends to those up to its own position as well,
     or with `own` to the one at it. Query head h reads KV head h // (heads / kv_heads). A row without any key to attend
-    to gives zeros.
+    to gives zeros. The scale is 1 / sqrt(d) unless one is given.
 
-    q (T, heads, d), k and v (S, kv_heads, d), mask (S), lane like k and v -> (T, heads, d)
+    q (T, heads, d), k (S, kv_heads, d), v (S, kv_heads, e), mask (S), lane like k and v, bias (T, heads, S)
+    -> (T, heads, e)
     """
     key, row = np.arange(len(k)), start + np.arange(len(q))[:, None]
     present = np.ones(len(k), bool) if mask is None else np.asarray(mask) != 0
@@ -29,18 +32,27 @@ def attention(
         beside = (key == row) & present if own else allowed
         k, v = (np.concatenate(pair) for pair in zip((k, v), lane))
         allowed = np.concatenate([allowed, beside], axis=1)
-    return attend(q, k, v, allowed)
+    return attend(q, k, v, allowed, scale, bias)
 
 
-def attend(q: NDArray, k: NDArray, v: NDArray, allowed: NDArray[np.bool_]) -> NDArray:
+def attend(
+    q: NDArray,
+    k: NDArray,
+    v: NDArray,
+    allowed: NDArray[np.bool_],
+    scale: float | None = None,
+    bias: NDArray | None = None,
+) -> NDArray:
     """Grouped attention of each row to the keys that `allowed` names.
 
-    q (T, heads, d), k and v (S, kv_heads, d), allowed (T, S) -> (T, heads, d)
+    q (T, heads, d), k (S, kv_heads, d), v (S, kv_heads, e), allowed (T, S), bias (T, heads, S) -> (T, heads, e)
     """
     group = q.shape[1] // k.shape[1]
     keys = np.repeat(k, group, axis=1).transpose(1, 2, 0)  # (heads, d, S)
     values = np.repeat(v, group, axis=1).transpose(1, 0, 2)  # (heads, S, d)
-    scores = q.transpose(1, 0, 2) @ keys / math.sqrt(q.shape[-1])  # (heads, T, S)
+    scores = q.transpose(1, 0, 2) @ keys * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)  # (heads, T, S)
+    if bias is not None:
+        scores = scores + bias.transpose(1, 0, 2)
 
     scores = np.where(allowed, scores, -np.inf)
     largest = scores.max(axis=-1, keepdims=True)

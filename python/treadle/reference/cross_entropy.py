@@ -18,5 +18,7 @@ def cross_entropy(
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     picked = np.take_along_axis(log_p, targets[:, None], axis=-1)[:, 0]
-    loss = (1 - label_smoothing) * -picked + label_smoothing * -log_p.mean(axis=-1)
+    loss = (1 - label_smoothing) * -picked
+    if label_smoothing:  # the mean is infinite where some logits are -inf
+        loss = loss + label_smoothing * -log_p.mean(axis=-1)
     return float(loss.mean())

@@ -1,11 +1,11 @@
 from numpy.typing import NDArray
 
-from .sigmoid import sigmoid
+from .activation import Activation, activation
 
 
-def glu(gate: NDArray, up: NDArray) -> NDArray:
-    """silu(gate) * up with silu(x) = x * sigmoid(x) (docs/Families/miniaxion.md, MLP).
+def glu(gate: NDArray, up: NDArray, name: Activation = "silu") -> NDArray:
+    """act(gate) * up (docs/Families/miniaxion.md, MLP).
 
     gate, up (..., n) -> (..., n)
     """
-    return gate * sigmoid(gate) * up
+    return activation(name, gate) * up

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,7 +24,15 @@ def rope_turns(
     frequencies = [theta ** (-2 * j / head_dim) for j in range(head_dim // 2)]
     if scaling:
         frequencies = [scaling.scale(frequency) for frequency in frequencies]
-    step = [round(frequency / math.tau * 2**64) % 2**64 for frequency in frequencies]
+    return angle_turns(positions, frequencies)
+
+
+def angle_turns(positions: NDArray[np.integer], angles: Sequence[float]) -> NDArray[np.uint64]:
+    """The same for any angles per position, of size at most 1.
+
+    positions (T) -> (T, pairs)
+    """
+    step = [round(angle / math.tau * 2**64) % 2**64 for angle in angles]
     return positions.astype(np.uint64)[:, None] * np.array(step, np.uint64)
 
 

@@ -12,10 +12,10 @@ A family is a module here with
 
 from types import ModuleType
 
-from . import miniaxion
+from . import miniaxion, om
 from .case import Case, Flip
 
-FAMILIES: dict[str, ModuleType] = {"miniaxion": miniaxion}
+FAMILIES: dict[str, ModuleType] = {"miniaxion": miniaxion, "om": om}
 
 CASES: list[Case] = [case for family in FAMILIES.values() for case in family.CASES]
 

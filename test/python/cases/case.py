@@ -26,6 +26,13 @@ class Case:
     loops: int = 1
     loop_option: str | None = None
     """What `forward` of the reference calls the number of passes, if the family has any."""
+    is_endless: bool = False
+    """Whether a session may go on for ever; `context` then only gives the length of the windows."""
+    vocabulary: int = 0
+    """The columns of the logits; 0 stands for vocab_size."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", self.vocabulary or self.config["vocab_size"])
 
     @property
     def family(self) -> str:

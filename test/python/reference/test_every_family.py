@@ -49,7 +49,7 @@ def test_batches_and_masks(case: Case, weights: Path) -> None:
     mask = np.ones_like(ids)
     mask[1, :3] = 0
     together = case.logits(model, ids, mask)
-    assert together.shape == (3, 8, model.config.vocab_size)
+    assert together.shape == (3, 8, case.vocabulary)
     assert model.forward(ids)[1] is None
     for row, row_mask, logits in zip(ids, mask, together):
         np.testing.assert_array_equal(case.logits(model, row, row_mask), logits)
@@ -74,7 +74,7 @@ def test_loss_by_hand(case: Case, weights: Path) -> None:
     for row, label in zip(logits[:-1], labels[1:]):
         log_p = row - math.log(sum(math.exp(x) for x in row))
         if label != ignored:
-            terms.append(-(1 - smoothing) * log_p[label] - smoothing * sum(log_p) / len(log_p))
+            terms.append(-(1 - smoothing) * log_p[label] - (smoothing and smoothing * sum(log_p) / len(log_p)))
     assert len(terms) == 3 and loss == pytest.approx(sum(terms) / 3, rel=1e-12)
 
 
@@ -85,8 +85,9 @@ def test_bad_windows(case: Case, weights: Path) -> None:
         model.forward(np.array([0, model.config.vocab_size]))
     with pytest.raises(ValueError, match="expected token ids in 0 ... "):
         model.forward(np.array([-1]))
-    with pytest.raises(ValueError, match="expected at most .* tokens"):
-        model.forward(np.zeros(case.context + 1, int))
+    if not case.is_endless:
+        with pytest.raises(ValueError, match="expected at most .* tokens"):
+            model.forward(np.zeros(case.context + 1, int))
 
 
 @each_family
