@@ -100,7 +100,7 @@ WeightOp ModuleBuilder::declare(StringRef name, WeightType type, ArrayRef<int64_
     setAfter(builder, module, lastWeight);
     SmallVector<StringRef> names(sources.begin(), sources.end());
     weight = WeightOp::create(builder, getLoc(), name, type, slots, builder.getStrArrayAttr(names),
-                              /*transposed=*/false, /*view=*/ViewAttr());
+                              /*view=*/ViewAttr());
     lastWeight = weight;
   }
   assert(weight.getType() == type && weight.getSlots() == slots && "expected equal declarations");

@@ -39,24 +39,33 @@ llvm::Expected<NamedTensors> treadle::nameTensors(const Family &family,
   return std::move(named);
 }
 
-static bool fitsPlain(const Tensor &tensor, WeightType type) {
-  llvm::ArrayRef<int64_t> shape = type.getShape();
-  return tensor.shape == shape || (shape.empty() && tensor.shape == llvm::ArrayRef<int64_t>{1});
+SourceView treadle::getSourceView(WeightOp weight) {
+  if (std::optional<ViewAttr> view = weight.getView())
+    return {llvm::to_vector(view->getShape()), llvm::to_vector(view->getOrder())};
+  SourceView view = {llvm::to_vector(weight.getType().getShape()), {}};
+  if (!view.shape.empty())
+    view.shape[0] /= weight.getNumParts();
+  llvm::append_range(view.order, llvm::seq<int64_t>(view.shape.size()));
+  return view;
 }
 
-static bool fitsTransposed(const Tensor &tensor, WeightType type) {
-  llvm::ArrayRef<int64_t> shape = type.getShape();
-  return shape.size() == 2 && tensor.shape == llvm::ArrayRef<int64_t>{shape[1], shape[0]};
+static llvm::SmallVector<int64_t> withoutOnes(llvm::ArrayRef<int64_t> shape) {
+  return llvm::filter_to_vector(shape, [](int64_t size) { return size != 1; });
 }
 
-llvm::Error treadle::checkTensor(const Tensor &tensor, WeightType type, bool transposed) {
-  if (transposed ? !fitsTransposed(tensor, type) : !fitsPlain(tensor, type)) {
-    llvm::SmallVector<int64_t> shape(type.getShape());
-    if (transposed)
-      std::reverse(shape.begin(), shape.end());
+static bool fits(const Tensor &tensor, WeightOp weight) {
+  SourceView view = getSourceView(weight);
+  // Of a matrix as it stands a side of size 1 says which way round it is stored.
+  if (!weight.getView() && weight.getType().getPacking() == Packing::panels)
+    return tensor.shape == llvm::ArrayRef(view.shape);
+  return withoutOnes(tensor.shape) == withoutOnes(view.shape);
+}
+
+llvm::Error treadle::checkTensor(const Tensor &tensor, WeightOp weight) {
+  if (!fits(tensor, weight))
     return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +
-                     describeShape(shape) + ", got " + describeShape(tensor.shape));
-  }
+                     describeShape(getSourceView(weight).shape) + ", got " +
+                     describeShape(tensor.shape));
   if (!tensor.type->readable)
     return makeError(tensor.file + ": " + quote(tensor.name) +
                      ": expected dtype F32, F16, BF16 or F64, got " + tensor.type->name);
@@ -75,8 +84,9 @@ struct Slot {
 static bool areTransposed(llvm::ArrayRef<Slot> slots) {
   bool someTransposed = false;
   for (auto [weight, tensor] : slots) {
-    WeightType type = WeightOp(weight).getType();
-    bool plain = fitsPlain(*tensor, type), transposed = fitsTransposed(*tensor, type);
+    llvm::ArrayRef<int64_t> shape = WeightOp(weight).getType().getShape();
+    bool plain = tensor->shape == shape;
+    bool transposed = tensor->shape == llvm::ArrayRef<int64_t>{shape[1], shape[0]};
     if (plain && !transposed)
       return false;
     someTransposed |= transposed && !plain;
@@ -130,7 +140,7 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
       const Tensor *tensor = tensors->find(name);
       if (!tensor)
         return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
-                         describeShape(weight.getType().getShape()) + ", got none");
+                         describeShape(getSourceView(weight).shape) + ", got none");
       (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
       names.push_back(tensor->name);
       read.insert(tensor);
@@ -140,12 +150,13 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
 
   bool transposed = areTransposed(turnable);
   for (Slot &slot : fixed)
-    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), false))
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight))
       return error;
   for (Slot &slot : turnable) {
-    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight.getType(), transposed))
+    if (llvm::ArrayRef<int64_t> shape = slot.weight.getType().getShape(); transposed)
+      slot.weight.setViewAttr(ViewAttr::get(module.getContext(), {shape[1], shape[0]}, {1, 0}));
+    if (llvm::Error error = checkTensor(*slot.tensor, slot.weight))
       return error;
-    slot.weight.setTransposed(transposed);
   }
 
   if (llvm::Error error = checkCopies(family, *tensors, read))

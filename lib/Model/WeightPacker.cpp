@@ -123,22 +123,35 @@ private:
   uint64_t done = 0, reported = 0, total;
 };
 
+/// The numbers of a slot in row-major order, wherever they stand in its sources.
+class SlotReader {
+public:
+  /// `warn`, where given, hears of the first number that is none.
+  SlotReader(llvm::ArrayRef<const Tensor *> sources, WeightOp weight, WarningHandler &warn);
+
+  /// Elements `first`, `first + 1`, ... of the slot.
+  void read(int64_t first, llvm::MutableArrayRef<float> out);
+
+private:
+  llvm::ArrayRef<const Tensor *> sources;
+  llvm::SmallVector<int64_t> sizes, strides; ///< of a source, in the order in which it is read
+  int64_t elements;                          ///< of one source
+  WarningHandler &warn;
+};
+
 /// Converts and packs one slot after the other.
 class Packer {
 public:
-  Packer(Sink &sink, const PackOptions &options) : sink(sink), options(options) {}
+  Packer(Sink &sink, const PackOptions &options) : sink(sink), warn(options.warn) {}
 
-  void packSlot(WeightType type, const Tensor &tensor, bool transposed, int64_t stride);
+  void packSlot(WeightOp weight, llvm::ArrayRef<const Tensor *> sources, int64_t stride);
 
 private:
-  void packPlain(WeightType type, const Tensor &tensor);
-  void packPanels(WeightType type, const Tensor &tensor, bool transposed);
-
-  void read(const Tensor &tensor, int64_t first, int64_t stride, llvm::MutableArrayRef<float> out);
+  void packPlain(WeightType type, SlotReader &reader);
+  void packPanels(WeightType type, SlotReader &reader);
 
   Sink &sink;
-  const PackOptions &options;
-  bool warned = false;
+  WarningHandler warn; ///< until it has been called
 };
 } // namespace
 
@@ -158,18 +171,47 @@ static void store(llvm::MutableArrayRef<uint8_t> bytes, int64_t index, float val
     llvm::support::endian::write32le(&bytes[4 * index], llvm::bit_cast<uint32_t>(value));
 }
 
-void Packer::read(const Tensor &tensor, int64_t first, int64_t stride,
-                  llvm::MutableArrayRef<float> out) {
-  tensor.read(first, stride, out);
-  if (warned || !options.warn ||
-      llvm::all_of(out, [](float value) { return std::isfinite(value); }))
-    return;
-  warned = true;
-  options.warn(tensor.file + ": " + quote(tensor.name) +
-               ": holds NaN or infinity, and so will the results");
+SlotReader::SlotReader(llvm::ArrayRef<const Tensor *> sources, WeightOp weight,
+                       WarningHandler &warn)
+    : sources(sources), warn(warn) {
+  SourceView view = getSourceView(weight);
+  llvm::SmallVector<int64_t> stored(view.shape.size(), 1);
+  for (int64_t dim = int64_t(view.shape.size()) - 2; dim >= 0; --dim)
+    stored[dim] = stored[dim + 1] * view.shape[dim + 1];
+  for (int64_t dim : view.order) {
+    sizes.push_back(view.shape[dim]);
+    strides.push_back(stored[dim]);
+  }
+  if (sizes.empty()) { // a scalar
+    sizes = {1};
+    strides = {1};
+  }
+  elements = llvm::product_of(sizes);
 }
 
-void Packer::packPlain(WeightType type, const Tensor &tensor) {
+void SlotReader::read(int64_t first, llvm::MutableArrayRef<float> out) {
+  // Runs along the last dimension, each at one distance in the source.
+  while (!out.empty()) {
+    const Tensor &source = *sources[first / elements];
+    int64_t rest = first % elements, along = rest % sizes.back(), offset = 0;
+    for (auto [size, stride] : llvm::reverse(llvm::zip(sizes, strides))) {
+      offset += rest % size * stride;
+      rest /= size;
+    }
+    size_t count = std::min<size_t>(out.size(), sizes.back() - along);
+    llvm::MutableArrayRef<float> run = out.take_front(count);
+    source.read(offset, strides.back(), run);
+    if (warn && !llvm::all_of(run, [](float value) { return std::isfinite(value); })) {
+      warn(source.file + ": " + quote(source.name) +
+           ": holds NaN or infinity, and so will the results");
+      warn = nullptr;
+    }
+    out = out.drop_front(count);
+    first += count;
+  }
+}
+
+void Packer::packPlain(WeightType type, SlotReader &reader) {
   bool isBF16 = type.getElementType().isBF16();
   int64_t width = isBF16 ? 2 : 4, count = llvm::product_of(type.getShape());
   std::vector<float> values;
@@ -177,7 +219,7 @@ void Packer::packPlain(WeightType type, const Tensor &tensor) {
   for (int64_t first = 0; first < count; first += chunkSize) {
     values.resize(std::min(chunkSize, count - first));
     bytes.resize(values.size() * width);
-    read(tensor, first, 1, values);
+    reader.read(first, values);
     for (size_t i = 0; i < values.size(); ++i)
       store(bytes, i, values[i], isBF16);
     sink.write(bytes);
@@ -186,7 +228,7 @@ void Packer::packPlain(WeightType type, const Tensor &tensor) {
 
 /// One panel at a time: 16 outputs, K in order, `depth` neighbouring k together. The matrices of a
 /// stack follow each other.
-void Packer::packPanels(WeightType type, const Tensor &tensor, bool transposed) {
+void Packer::packPanels(WeightType type, SlotReader &reader) {
   bool isBF16 = type.getElementType().isBF16();
   int64_t outputs = type.getShape().take_back(2)[0], inputs = type.getShape().back();
   int64_t depth = getPanelDepth(type.getElementType());
@@ -195,12 +237,11 @@ void Packer::packPanels(WeightType type, const Tensor &tensor, bool transposed) 
   std::vector<float> row(inputs);
   std::vector<uint8_t> panel(getSlotBytes(type) / (matrices * panels));
   for (int64_t index = 0; index < matrices * panels; ++index) {
-    int64_t origin = index / panels * outputs * inputs, first = index % panels * panelWidth;
+    int64_t origin = index / panels * outputs, first = index % panels * panelWidth;
     if (outputs - first < panelWidth || inputs % depth)
       llvm::fill(panel, 0);
     for (int64_t lane = 0; lane < std::min(panelWidth, outputs - first); ++lane) {
-      int64_t output = first + lane;
-      read(tensor, origin + (transposed ? output : output * inputs), transposed ? outputs : 1, row);
+      reader.read((origin + first + lane) * inputs, row);
       for (int64_t k = 0; k < inputs; ++k)
         store(panel, (k / depth * panelWidth + lane) * depth + k % depth, row[k], isBF16);
     }
@@ -208,11 +249,13 @@ void Packer::packPanels(WeightType type, const Tensor &tensor, bool transposed) 
   }
 }
 
-void Packer::packSlot(WeightType type, const Tensor &tensor, bool transposed, int64_t stride) {
+void Packer::packSlot(WeightOp weight, llvm::ArrayRef<const Tensor *> sources, int64_t stride) {
+  WeightType type = weight.getType();
+  SlotReader reader(sources, weight, warn);
   if (type.getPacking() == Packing::panels)
-    packPanels(type, tensor, transposed);
+    packPanels(type, reader);
   else
-    packPlain(type, tensor);
+    packPlain(type, reader);
   sink.pad(stride - getSlotBytes(type));
 }
 
@@ -229,15 +272,19 @@ llvm::Expected<Sha256Digest> treadle::packWeights(ModuleOp module, const TensorS
   Packer packer(sink, options);
   for (auto weight : module.getOps<WeightOp>()) {
     int64_t stride = layout.symbols[weight.getSymNameAttr()].stride;
+    llvm::SmallVector<const Tensor *> sources;
     for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
       const Tensor *tensor = source.find(name);
       if (!tensor)
         return makeError(source.getPath() + ": " + quote(name) + ": expected a tensor of shape " +
-                         describeShape(weight.getType().getShape()) + ", got none");
-      if (llvm::Error error = checkTensor(*tensor, weight.getType(), weight.getTransposed()))
+                         describeShape(getSourceView(weight).shape) + ", got none");
+      if (llvm::Error error = checkTensor(*tensor, weight))
         return std::move(error);
-      packer.packSlot(weight.getType(), *tensor, weight.getTransposed(), stride);
+      sources.push_back(tensor);
     }
+    llvm::ArrayRef<const Tensor *> left = sources;
+    for (; !left.empty(); left = left.drop_front(weight.getNumParts()))
+      packer.packSlot(weight, left.take_front(weight.getNumParts()), stride);
   }
   Sha256Digest digest = sink.finish();
   std::string digits = treadle::toHex(digest);

@@ -20,7 +20,7 @@ class ModuleOp;
 namespace treadle {
 
 class Family;
-class WeightType;
+class WeightOp;
 
 /// The tensors of a checkpoint by the names that their family gives them.
 struct NamedTensors {
@@ -34,8 +34,16 @@ struct NamedTensors {
 /// Fails where two tensors claim one name.
 llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSource &source);
 
-/// Whether a tensor can fill a slot of that type; a scalar may be stored as [1].
-llvm::Error checkTensor(const Tensor &tensor, WeightType type, bool transposed);
+/// How one source tensor of a weight is read: its dimensions of size `shape` are put into `order`,
+/// and the result is read row-major.
+struct SourceView {
+  llvm::SmallVector<int64_t> shape, order;
+};
+SourceView getSourceView(WeightOp weight);
+
+/// Whether a tensor can be a source of the weight. Dimensions of size 1 may be missing or be there
+/// on both sides, but for a matrix without a view.
+llvm::Error checkTensor(const Tensor &tensor, WeightOp weight);
 
 /// Replaces the canonical names in the module's weights by the names of the
 /// stored tensors. Missing tensors, wrong shapes and element types, and copies

@@ -11,18 +11,28 @@ treadle.weight @weight_c1_overflow : !treadle.weight<16xf32, plain> slots [42949
 
 // -----
 
-// expected-error@+1 {{expects 4 sources, one per slot, got 3}}
+// expected-error@+1 {{expects 4 sources, one per slot, or a multiple, got 3}}
 treadle.weight @weight_c2 : !treadle.weight<16xf32, plain> slots [2, 2] from ["a", "b", "c"]
 
 // -----
 
-// expected-error@+1 {{expects 1 sources, one per slot, got 0}}
+// expected-error@+1 {{expects 1 sources, one per slot, or a multiple, got 0}}
 treadle.weight @weight_c2_single : !treadle.weight<16xf32, plain> from []
 
 // -----
 
-// expected-error@+1 {{expects a matrix where the sources are transposed, got '!treadle.weight<16xf32, plain>'}}
-treadle.weight @weight_c3 : !treadle.weight<16xf32, plain> from transposed ["a"]
+// expected-error@+1 {{expects slots that divide into 3 sources, got '!treadle.weight<16xf32, plain>'}}
+treadle.weight @weight_c3 : !treadle.weight<16xf32, plain> from ["a", "b", "c"]
+
+// -----
+
+// expected-error@+1 {{expects slots that divide into 2 sources, got '!treadle.weight<f32, plain>'}}
+treadle.weight @weight_c3_scalar : !treadle.weight<f32, plain> from ["a", "b"]
+
+// -----
+
+// expected-error@+1 {{expects a view of 8 elements, got #treadle.view<[16], [0]>}}
+treadle.weight @weight_c4 : !treadle.weight<16xf32, plain> from ["a", "b"] view #treadle.view<[16], [0]>
 
 // -----
 

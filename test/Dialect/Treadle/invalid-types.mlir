@@ -97,3 +97,18 @@ func.func private @model_attr_c3() attributes {treadle.model = #model}
 
 // expected-error@+1 {{expects treadle.model to be a #treadle.model of a module}}
 module @model_attr_c3_kind attributes {treadle.model = "miniaxion"} {}
+
+// -----
+
+// expected-error@+1 {{expects positive dimensions, got 0}}
+func.func private @view_attr_c1() attributes {view = #treadle.view<[4, 0], [0, 1]>}
+
+// -----
+
+// expected-error@+1 {{expects an order that is a permutation of 2 dimensions}}
+func.func private @view_attr_c2() attributes {view = #treadle.view<[4, 8], [0, 0]>}
+
+// -----
+
+// expected-error@+1 {{expects an order that is a permutation of 2 dimensions}}
+func.func private @view_attr_c2_rank() attributes {view = #treadle.view<[4, 8], [0]>}

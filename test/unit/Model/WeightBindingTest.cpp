@@ -66,7 +66,7 @@ TEST(WeightBinding, TakesCanonicalNames) {
   TinyModel model;
   EXPECT_EQ(model.bind(model.makeTensors()), "success");
   EXPECT_EQ(getSource(*model.module, "shared.q.down"), "shared_layers.0.attn.q_proj.down.weight");
-  EXPECT_FALSE(model.module->lookupSymbol<WeightOp>("shared.q.down").getTransposed());
+  EXPECT_FALSE(model.module->lookupSymbol<WeightOp>("shared.q.down").getView());
   EXPECT_TRUE(model.warnings.empty());
 }
 
@@ -121,9 +121,9 @@ TEST(WeightBinding, KnowsTransposedFactorsByShape) {
     if (name.find("_proj.") != std::string::npos)
       turn(tensor);
   EXPECT_EQ(model.bind(tensors), "success");
-  EXPECT_TRUE(model.module->lookupSymbol<WeightOp>("shared.q.down").getTransposed());
-  EXPECT_TRUE(model.module->lookupSymbol<WeightOp>("exit.gate.up").getTransposed());
-  EXPECT_FALSE(model.module->lookupSymbol<WeightOp>("embedding").getTransposed());
+  EXPECT_TRUE(model.module->lookupSymbol<WeightOp>("shared.q.down").getView());
+  EXPECT_TRUE(model.module->lookupSymbol<WeightOp>("exit.gate.up").getView());
+  EXPECT_FALSE(model.module->lookupSymbol<WeightOp>("embedding").getView());
 }
 
 TEST(WeightBinding, InfersAbsentFields) {

@@ -79,7 +79,8 @@ TEST_F(WeightPacker, PairsNeighboursInBF16) {
 }
 
 TEST_F(WeightPacker, TurnsTransposedSources) {
-  pack(R"(treadle.weight @w : !treadle.weight<2x3xf32, panels> from transposed ["w"])",
+  pack(R"(treadle.weight @w : !treadle.weight<2x3xf32, panels> from ["w"]
+            view #treadle.view<[3, 2], [1, 0]>)",
        makeF32("w", {3, 2}, count(6)));
   for (int n = 0; n < 2; ++n)
     for (int k = 0; k < 3; ++k)
@@ -95,6 +96,45 @@ TEST_F(WeightPacker, PutsMatricesOfAStackOneAfterTheOther) {
       for (int k = 0; k < 2; ++k)
         EXPECT_EQ(f32(((g * 2 + n / 16) * 2 + k) * 16 + n % 16),
                   n < 17 ? (g * 17 + n) * 2 + k + 1 : 0);
+}
+
+TEST_F(WeightPacker, StacksMatricesStoredInputFirst) {
+  // [heads][inputs][outputs] as 2 matrices of 3 outputs and 2 inputs; the source has one more
+  // dimension.
+  pack(R"(treadle.weight @w : !treadle.weight<2x3x2xf32, panels> from ["w"]
+            view #treadle.view<[1, 2, 2, 3], [0, 1, 3, 2]>)",
+       makeF32("w", {2, 2, 3}, count(12)));
+  for (int h = 0; h < 2; ++h)
+    for (int n = 0; n < 16; ++n)
+      for (int k = 0; k < 2; ++k)
+        EXPECT_EQ(f32(h * 32 + k * 16 + n), n < 3 ? h * 6 + k * 3 + n + 1 : 0);
+}
+
+TEST_F(WeightPacker, ReadsARowFromSeveralDimensions) {
+  // A convolution [outputs][inputs][taps] as a matrix over taps, then inputs.
+  pack(R"(treadle.weight @w : !treadle.weight<2x6xf32, panels> from ["w"]
+            view #treadle.view<[2, 2, 3], [0, 2, 1]>)",
+       makeF32("w", {2, 2, 3}, count(12)));
+  for (int n = 0; n < 2; ++n)
+    for (int tap = 0; tap < 3; ++tap)
+      for (int k = 0; k < 2; ++k)
+        EXPECT_EQ(f32((tap * 2 + k) * 16 + n), n * 6 + k * 3 + tap + 1);
+}
+
+TEST_F(WeightPacker, JoinsTheSourcesOfASlot) {
+  pack(R"(treadle.weight @v : !treadle.weight<4xf32, plain> slots [2] from ["a", "b", "c", "d"]
+          treadle.weight @w : !treadle.weight<2x2x2xf32, panels> from ["e", "f"]
+            view #treadle.view<[2, 2], [1, 0]>)",
+       {makeF32("a", {2}, {1, 2}), makeF32("b", {2}, {3, 4}), makeF32("c", {2}, {5, 6}),
+        makeF32("d", {1, 2}, {7, 8}), makeF32("e", {2, 2}, count(4)),
+        makeF32("f", {2, 2}, {5, 6, 7, 8})});
+  for (int slot = 0; slot < 2; ++slot)
+    for (int i = 0; i < 4; ++i)
+      EXPECT_EQ(f32(slot * 16 + i), slot * 4 + i + 1);
+  for (int h = 0; h < 2; ++h)
+    for (int n = 0; n < 2; ++n)
+      for (int k = 0; k < 2; ++k)
+        EXPECT_EQ(f32(32 + h * 32 + k * 16 + n), h * 4 + k * 2 + n + 1);
 }
 
 TEST_F(WeightPacker, RoundsToNearestEven) {

@@ -32,20 +32,23 @@ LogicalResult WeightOp::verify() {
   if (failed(verifySlots(*this, getSlots(), getType().getShape())))
     return failure();
   // weight_c2
-  int64_t expected = llvm::product_of(getSlots());
-  if (int64_t(getSources().size()) != expected)
+  int64_t slots = llvm::product_of(getSlots()), sources = getSources().size();
+  if (sources == 0 || sources % slots != 0)
     return emitOpError("expects ")
-           << expected << " sources, one per slot, got " << getSources().size();
+           << slots << " sources, one per slot, or a multiple, got " << sources;
   // weight_c3
-  if (getTransposed() && getType().getShape().size() != 2)
-    return emitOpError("expects a matrix where the sources are transposed, got ") << getType();
+  ArrayRef<int64_t> shape = getType().getShape();
+  if (int64_t parts = getNumParts(); parts > 1 && (shape.empty() || shape[0] % parts != 0))
+    return emitOpError("expects slots that divide into ") << parts << " sources, got " << getType();
   // weight_c4
+  int64_t elements = llvm::product_of(shape) / getNumParts();
   if (std::optional<ViewAttr> view = getView();
-      view && llvm::product_of(view->getShape()) != llvm::product_of(getType().getShape()))
-    return emitOpError("expects a view of ")
-           << llvm::product_of(getType().getShape()) << " elements, got " << *view;
+      view && llvm::product_of(view->getShape()) != elements)
+    return emitOpError("expects a view of ") << elements << " elements, got " << *view;
   return success();
 }
+
+int64_t WeightOp::getNumParts() { return getSources().size() / llvm::product_of(getSlots()); }
 
 LogicalResult StateOp::verify() {
   // state_c1

@@ -27,29 +27,34 @@ def Treadle_WeightOp : Treadle_Op<"weight", [Symbol]> {
     A table of equal weights, one per slot, read from the named source tensors in
     row-major order of the slots. Equal layers share one symbol with a slot per
     layer, so that a loop over layers is a loop and code does not grow with depth.
-    `transposed` says that the source tensors are stored as K x N, `view` that they are
-    stored in another shape or order. A plain weight may differ from its source in
-    dimensions of size 1.
+    Where there are more sources than slots, the same number of them makes each slot,
+    one behind the other. `view` says that a source is stored in another shape or order
+    than the weight, or its part of it, has; a matrix stored as K x N is one.
 
     Constraints:
     * (C1) Every slot dimension is positive, and all slots together hold at most 2^48 elements.
-    * (C2) There is one source per slot.
-    * (C3) Only a matrix is `transposed`.
-    * (C4) `view`, where given, holds as many elements as one slot.
+    * (C2) There is at least one source per slot, and the same number for each.
+    * (C3) A slot divides into its sources along the first dimension.
+    * (C4) `view`, where given, holds as many elements as a source gives.
 
     Example:
     ```mlir
     treadle.weight @entry.q.down : !treadle.weight<16x256xf32, panels> slots [2]
       from ["entry_layers.0.attn.q_proj.down.weight", "entry_layers.1.attn.q_proj.down.weight"]
     treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
+    treadle.weight @turned : !treadle.weight<16x256xf32, panels> from ["w"]
+      view #treadle.view<[256, 16], [1, 0]>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Treadle_WeightType>:$type,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$slots, StrArrayAttr:$sources,
-                       UnitAttr:$transposed, OptionalAttr<Treadle_ViewAttr>:$view);
+                       OptionalAttr<Treadle_ViewAttr>:$view);
+  let extraClassDeclaration = [{
+    /// How many sources make one slot.
+    int64_t getNumParts();
+  }];
   let assemblyFormat = [{
-    $sym_name `:` $type (`slots` $slots^)? `from` (`transposed` $transposed^)? $sources
-    (`view` $view^)? attr-dict
+    $sym_name `:` $type (`slots` $slots^)? `from` $sources (`view` $view^)? attr-dict
   }];
   let hasVerifier = 1;
 }
