@@ -10,7 +10,7 @@
 // A tile is some rows and the query heads of some key/value heads. Keys are taken
 // in spans of 512 at absolute positions. In each span, for every row and head:
 //
-//   scores[j] = scale * q . k_j          one chain in the order of the columns
+//   scores[j] = scale * q . k_j + bias_j one chain in the order of the columns
 //   m = max scores, e_j = exp(scores[j] - m), l = sum e_j (16 partials by j mod 16)
 //   o = sum_j e_j v_j                    one chain in the order of j
 //
@@ -36,9 +36,9 @@ static constexpr int64_t spanKeys = 512;
 static constexpr float excludedScore = std::numeric_limits<float>::lowest();
 
 namespace {
-/// Keys and values, one row of each per token.
+/// Keys and values, one row of each per token, and what is added to their scores, if anything.
 struct Lane {
-  Value keys, values;
+  Value keys, values, bias;
 };
 
 class AttentionEmitter {
@@ -49,7 +49,7 @@ public:
         valid(kernel.operand(op.getValid())), group(op.getHeads() / op.getKvHeads()),
         keyWidth(op.getKeys().getType().getShape()[1] / op.getKvHeads()),
         valueWidth(op.getValues().getType().getShape()[1] / op.getKvHeads()),
-        tileRows(kernel.tileSize(0)) {
+        capacity(op.getKeys().getType().getShape()[0]), tileRows(kernel.tileSize(0)) {
     Type f32 = b.getF32Type();
     scores = kernel.allocate({tileRows, group, spanKeys}, f32);
     keyBlock = kernel.allocate({int64_t(llvm::alignTo(keyWidth, numLanes)), numLanes}, f32);
@@ -111,7 +111,7 @@ private:
   LaneBuilder &b;
   AttentionOp op;
   Value query, mask, position, valid;
-  int64_t group, keyWidth, valueWidth, tileRows;
+  int64_t group, keyWidth, valueWidth, capacity, tileRows;
   Value scores;   // [rows][group][512] of the open span, then their exponentials
   Value keyBlock; // [columns][16] of 16 keys, transposed
   Value maxima;   // [rows][group] running maximum
@@ -132,9 +132,11 @@ void AttentionEmitter::emitHead(Value kvHead) {
       b.store(b.splat(0.0f), weighted, {row, head, column}, lanes);
     });
   });
-  emitSpans({kernel.operand(op.getKeys()), kernel.operand(op.getValues())}, kvHead);
+  emitSpans({kernel.operand(op.getKeys()), kernel.operand(op.getValues()),
+             op.getBias() ? kernel.operand(op.getBias()) : Value()},
+            kvHead);
   if (op.getLaneKeys()) {
-    Lane lane = {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues())};
+    Lane lane = {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues()), Value()};
     if (op.getOwn())
       forRowsAndHeads([&](Value row, Value head) { emitOwnKey(lane, row, head, kvHead); });
     else
@@ -187,22 +189,7 @@ void AttentionEmitter::transposeKeys(Lane lane, Value kvHead, Value block, Value
       Value key = b.minimum(b.add(block, b.index(j)), lastPosition);
       rows.push_back(b.load(lane.keys, {key, b.add(origin, column)}, lanes));
     }
-    // log2(16) rounds of exchanging blocks of 8, 4, 2 and 1 lanes between pairs of rows.
-    for (int64_t distance = numLanes / 2; distance > 0; distance /= 2) {
-      SmallVector<int64_t> low, high;
-      for (int64_t lane = 0; lane < numLanes; ++lane) {
-        bool isUpper = lane & distance;
-        low.push_back(isUpper ? lane - distance + numLanes : lane);
-        high.push_back(isUpper ? lane + numLanes : lane + distance);
-      }
-      for (int64_t row = 0; row < numLanes; ++row) {
-        if (row & distance)
-          continue;
-        Value first = rows[row], second = rows[row + distance];
-        rows[row] = vector::ShuffleOp::create(b, first, second, low);
-        rows[row + distance] = vector::ShuffleOp::create(b, first, second, high);
-      }
-    }
+    b.transpose(rows);
     for (int64_t c = 0; c < numLanes; ++c)
       b.store(rows[c], keyBlock, {b.add(column, b.index(c)), b.index(0)});
   });
@@ -230,6 +217,11 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value block, Value sp
                               return {b.fma(b.broadcast(q), k, sum[0])};
                             });
     Value scaled = arith::MulFOp::create(b, dot[0], b.splat(op.getScale().convertToFloat()));
+    if (lane.bias) {
+      Value biasColumn = b.add(columnOf(kvHead, head, capacity), block);
+      Value bias = b.load(lane.bias, {queryRow, biasColumn}, present);
+      scaled = arith::AddFOp::create(b, scaled, bias);
+    }
     Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
     Value included = arith::AndIOp::create(b, causal, attended);
     b.store(arith::SelectOp::create(b, included, scaled, b.splat(excludedScore)), scores,

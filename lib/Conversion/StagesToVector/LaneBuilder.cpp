@@ -120,6 +120,26 @@ Value LaneBuilder::reduceMax(Value value) {
   return reduce(value, [&](Value a, Value b) { return arith::MaxNumFOp::create(*this, a, b); });
 }
 
+void LaneBuilder::transpose(SmallVectorImpl<Value> &rows) {
+  assert(rows.size() == numLanes && "expected a square");
+  // log2(16) rounds of exchanging blocks of 8, 4, 2 and 1 lanes between pairs of rows.
+  for (int64_t distance = numLanes / 2; distance > 0; distance /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < numLanes; ++lane) {
+      bool isUpper = lane & distance;
+      low.push_back(isUpper ? lane - distance + numLanes : lane);
+      high.push_back(isUpper ? lane + numLanes : lane + distance);
+    }
+    for (int64_t row = 0; row < numLanes; ++row) {
+      if (row & distance)
+        continue;
+      Value first = rows[row], second = rows[row + distance];
+      rows[row] = vector::ShuffleOp::create(*this, first, second, low);
+      rows[row + distance] = vector::ShuffleOp::create(*this, first, second, high);
+    }
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Structure
 //===----------------------------------------------------------------------===//

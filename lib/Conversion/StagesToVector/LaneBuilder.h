@@ -68,6 +68,9 @@ public:
   Value reduceSum(Value lanes);
   Value reduceMax(Value lanes);
 
+  /// 16 vectors of 16 lanes as a matrix, turned over its diagonal.
+  void transpose(llvm::SmallVectorImpl<Value> &rows);
+
   // Structure.
   using Body = mlir::function_ref<void(Value)>;
   using CarryBody = mlir::function_ref<llvm::SmallVector<Value>(Value, ValueRange)>;

@@ -78,16 +78,22 @@ mlir::LogicalResult emitTile(StageKernel &kernel);
 void emitAddScaled(StageKernel &kernel, AddScaledOp op);
 void emitAppend(StageKernel &kernel, AppendOp op);
 void emitAttention(StageKernel &kernel, AttentionOp op);
+void emitCarryIds(StageKernel &kernel, CarryIdsOp op);
+void emitCopeBias(StageKernel &kernel, CopeBiasOp op);
+void emitDifferential(StageKernel &kernel, DifferentialOp op);
 void emitElementwise(StageKernel &kernel);
 void emitEmbedding(StageKernel &kernel, EmbeddingOp op);
 void emitJointLinear(StageKernel &kernel, JointLinearOp op);
 void emitLayerNorm(StageKernel &kernel, LayerNormOp op);
 void emitLinear(StageKernel &kernel, LinearOp op);
+void emitNgramEmbedding(StageKernel &kernel, NgramEmbeddingOp op);
 void emitReadRows(StageKernel &kernel, ReadRowsOp op);
+void emitReadState(StageKernel &kernel, ReadStateOp op);
 void emitRMSNorm(StageKernel &kernel, RMSNormOp op);
 void emitRope(StageKernel &kernel, RopeOp op);
 void emitRotaryTable(StageKernel &kernel, RotaryTableOp op);
 void emitRunningSum(StageKernel &kernel, RunningSumOp op);
+void emitWriteState(StageKernel &kernel, WriteStateOp op);
 
 /// act(x) on lanes.
 mlir::Value emitActivation(LaneBuilder &b, Activation activation, mlir::Value x);

@@ -12,8 +12,11 @@ module attributes {treadle.model = #treadle.model<
 treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
 // CHECK: treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
 treadle.weight @down : !treadle.weight<16x256xbf16, panels> slots [2] from ["a", "b"]
-// CHECK: treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
-treadle.weight @raw : !treadle.weight<16x256xf32, panels> from transposed ["c"]
+// CHECK: treadle.weight @raw : !treadle.weight<16x256xf32, panels> from ["c"] view <[256, 16], [1, 0]>
+treadle.weight @raw : !treadle.weight<16x256xf32, panels> from ["c"]
+  view #treadle.view<[256, 16], [1, 0]>
+// CHECK: treadle.weight @joined : !treadle.weight<8xf32, plain> slots [2] from ["d", "e", "f", "g"]
+treadle.weight @joined : !treadle.weight<8xf32, plain> slots [2] from ["d", "e", "f", "g"]
 // CHECK: treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 treadle.weight @gate : !treadle.weight<f32, plain> from ["think_gate"]
 // CHECK: treadle.state @mask : !treadle.state<append, 512xi8>
@@ -129,6 +132,40 @@ func.func @forward(%q: tensor<16x256xf32>, %k: tensor<16x128xf32>, %ones: tensor
   // CHECK: treadle.attention %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {heads = 8 : i64, kv_heads = 4 : i64, scale = 2.500000e-01 : f32}
   %0 = treadle.attention %q, %keys, %values, %mask at %position valid %valid {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32}
     : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32>, !treadle.state<append, 512x128xbf16>, !treadle.state<append, 512xi8>, index, index) -> tensor<16x256xf32>
+  return
+}
+
+// CHECK-LABEL: func.func @multi_pass
+func.func @multi_pass(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>,
+                      %mask: !treadle.state<append, 64xi8>, %ids: !treadle.state<append, 60xi32>,
+                      %history: !treadle.state<fixed, 2xi32>, %s: !treadle.state<fixed, 4x8xf32>,
+                      %l: !treadle.weight<2x3xf32, plain>, %table: !treadle.weight<40x8xf32, panels>,
+                      %slope: !treadle.weight<f32, plain>, %init: f32, %p: index) {
+  // CHECK: treadle.cope_bias %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {heads = 2 : i64}
+  %b = treadle.cope_bias %q, %z, %k, %mask at %p valid %p {heads = 2 : i64}
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+  // CHECK: treadle.attention %{{.*}} valid %{{.*}} bias %{{.*}} {heads = 2 : i64
+  %a = treadle.attention %q, %k, %k, %mask at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.25 : f32}
+    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<4x128xf32>) -> tensor<4x8xf32>
+  // CHECK: treadle.differential %{{.*}}, %{{.*}} by %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} init %{{.*}} :
+  %d = treadle.differential %a, %q by %l, %l, %l, %l init %init
+    : (tensor<4x8xf32>, tensor<4x8xf32>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, f32) -> tensor<4x8xf32>
+  // CHECK: treadle.ngram_embedding %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {lead = 4 : i64, window = 3 : i64}
+  %e = treadle.ngram_embedding %table, %ids, %mask, %history at %p valid %p {window = 3 : i64, lead = 4 : i64}
+    : (!treadle.weight<40x8xf32, panels>, !treadle.state<append, 60xi32>, !treadle.state<append, 64xi8>, !treadle.state<fixed, 2xi32>, index, index) -> tensor<4x24xf32>
+  // CHECK: treadle.read_state %{{.*}} : (!treadle.state<fixed, 4x8xf32>) -> tensor<4x8xf32>
+  %r = treadle.read_state %s : (!treadle.state<fixed, 4x8xf32>) -> tensor<4x8xf32>
+  // CHECK: treadle.write_state %{{.*}}, %{{.*}} : tensor<4x8xf32>, <fixed, 4x8xf32>
+  treadle.write_state %d, %s : tensor<4x8xf32>, !treadle.state<fixed, 4x8xf32>
+  // CHECK: treadle.carry_ids %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} {lead = 4 : i64} :
+  treadle.carry_ids %ids, %mask, %history at %p {lead = 4 : i64}
+    : !treadle.state<append, 60xi32>, !treadle.state<append, 64xi8>, !treadle.state<fixed, 2xi32>
+  // CHECK: treadle.activate %{{.*}} {activation = #treadle.activation<gelu>} : tensor<4x8xf32>
+  %f = treadle.activate %r {activation = #treadle.activation<gelu>} : tensor<4x8xf32>
+  // CHECK: treadle.swish %{{.*}}, %{{.*}} : (tensor<4x8xf32>, !treadle.weight<f32, plain>) -> tensor<4x8xf32>
+  %g = treadle.swish %f, %slope : (tensor<4x8xf32>, !treadle.weight<f32, plain>) -> tensor<4x8xf32>
+  // CHECK: treadle.pad_logits %{{.*}} {vocabulary = 5 : i64} : tensor<4x8xf32>
+  %h = treadle.pad_logits %g {vocabulary = 5 : i64} : tensor<4x8xf32>
   return
 }
 

@@ -44,3 +44,47 @@ def test_log_decay(count: int, columns: int, compile_library: Callable[..., None
     )
     found = check(op, reference.log_decay, compile_library, tmp_path)
     assert (found <= 0).all()
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+@pytest.mark.parametrize(("count", "columns"), SIZES[:2])
+def test_activate(
+    count: int, columns: int, name: reference.Activation, compile_library: Callable[..., None], tmp_path: Path
+) -> None:
+    # Both tails, and zero.
+    x = rows(count, columns, scale=4.0)
+    x[0, :3] = 0, 100, -100
+    text = f"%y = treadle.activate %x {{activation = #treadle.activation<{name}>}} : $y"
+    check(SingleOp(text, columns, {"x": x}), lambda x: reference.activation(name, x), compile_library, tmp_path)
+
+
+@pytest.mark.parametrize("name", reference.ACTIVATIONS)
+def test_glu(name: reference.Activation, compile_library: Callable[..., None], tmp_path: Path) -> None:
+    op = SingleOp(
+        f"%y = treadle.glu %gate, %up {{activation = #treadle.activation<{name}>}} : $y",
+        37,
+        {"gate": rows(21, 37, 1, 3.0), "up": rows(21, 37, 2)},
+    )
+    check(op, lambda gate, up: reference.glu(gate, up, name), compile_library, tmp_path)
+
+
+@pytest.mark.parametrize(("count", "columns"), SIZES)
+def test_swish(count: int, columns: int, compile_library: Callable[..., None], tmp_path: Path) -> None:
+    op = SingleOp(
+        "%y = treadle.swish %x, %beta : ($x, $beta) -> $y",
+        columns,
+        {"x": rows(count, columns, scale=3.0)},
+        {"beta": Weight(np.array(1.7))},
+    )
+    check(op, reference.swish, compile_library, tmp_path)
+
+
+@pytest.mark.parametrize(("columns", "vocabulary"), [(16, 16), (37, 5), (40, 33)])
+def test_pad_logits(columns: int, vocabulary: int, compile_library: Callable[..., None], tmp_path: Path) -> None:
+    """The exponential of what is ruled out is 0."""
+    text = f"""
+      %l = treadle.pad_logits %x {{vocabulary = {vocabulary} : i64}} : $x
+      %y = math.exp %l : $y
+    """
+    op = SingleOp(text, columns, {"x": rows(21, columns)})
+    check(op, lambda x: np.exp(x) * (np.arange(columns) < vocabulary), compile_library, tmp_path)

@@ -143,7 +143,7 @@ def test_against_a_plain_transcription(case: Case, model: Om) -> None:
         for i in range(len(q)):
             scores = turned_k[: i + 1] @ turned_q[i] * beta
             if table is not None:
-                gates = 1 / (1 + np.exp(-k[: i + 1] @ q[i]))
+                gates = (1 + np.tanh(k[: i + 1] @ q[i] / 2)) / 2
                 for j in range(i + 1):
                     at = min(gates[j:].sum(), table.shape[1] - 1)
                     low, high = table[:, math.floor(at)] @ q[i], table[:, math.ceil(at)] @ q[i]

@@ -222,5 +222,8 @@ LogicalResult CarryIdsOp::verify() {
   StateType history = getHistory().getType();
   if (history.getShape().size() != 1)
     return emitOpError("expects a fixed state of N i32 as history, got ") << history;
-  return verifyFixedState(*this, history, "history", history.getShape(), word);
+  if (failed(verifyFixedState(*this, history, "history", history.getShape(), word)))
+    return failure();
+  // carry_ids_c3
+  return verifyLeadingMask(*this, getMask().getType(), getIds().getType(), getLead());
 }

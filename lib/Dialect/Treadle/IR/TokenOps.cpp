@@ -45,7 +45,10 @@ LogicalResult NgramEmbeddingOp::verify() {
   if (history.getShape().size() != 1 || history.getShape()[0] < window - 1)
     return emitOpError("expects a fixed state of at least ")
            << window - 1 << " i32 as history, got " << history;
-  return verifyFixedState(*this, history, "history", history.getShape(), word);
+  if (failed(verifyFixedState(*this, history, "history", history.getShape(), word)))
+    return failure();
+  // ngram_embedding_c4
+  return verifyLeadingMask(*this, getMask().getType(), getIds().getType(), getLead());
 }
 
 //===----------------------------------------------------------------------===//

@@ -70,6 +70,16 @@ LogicalResult treadle::verifyTokenState(Operation *op, StateType state, StringRe
   return success();
 }
 
+LogicalResult treadle::verifyLeadingMask(Operation *op, StateType mask, StateType ids,
+                                         int64_t lead) {
+  if (failed(verifyTokenState(op, mask, "mask", IntegerType::get(op->getContext(), 8))))
+    return failure();
+  if (lead < 0 || mask.getShape()[0] < lead + ids.getShape()[0])
+    return op->emitOpError("expects a mask of at least lead + ")
+           << ids.getShape()[0] << " rows, got " << mask << " and lead " << lead;
+  return success();
+}
+
 LogicalResult treadle::verifyFixedState(Operation *op, StateType state, StringRef name,
                                         ArrayRef<int64_t> shape, Type element) {
   if (state.getKind() != StateKind::fixed || state.getShape() != shape ||

@@ -33,6 +33,9 @@ mlir::LogicalResult verifyAppendState(mlir::Operation *op, StateType state, llvm
 /// An append state with one element of that type per row.
 mlir::LogicalResult verifyTokenState(mlir::Operation *op, StateType state, llvm::StringRef name,
                                      mlir::Type element);
+/// A mask of the tokens of `ids` that begins `lead` rows before them.
+mlir::LogicalResult verifyLeadingMask(mlir::Operation *op, StateType mask, StateType ids,
+                                      int64_t lead);
 /// A fixed state of that shape.
 mlir::LogicalResult verifyFixedState(mlir::Operation *op, StateType state, llvm::StringRef name,
                                      llvm::ArrayRef<int64_t> shape, mlir::Type element);

@@ -292,22 +292,28 @@ def Treadle_WriteStateOp : Treadle_CoreOp<"write_state"> {
 def Treadle_CarryIdsOp : Treadle_CoreOp<"carry_ids"> {
   let summary = "keeps the last ids of a period as the history of the next";
   let description = [{
-    history[j] <- id(count - N + j) for j < N, where id(p) = ids[p] for p >= 0 and the old
-    history[N + p] before.
+    history[j] <- id(count - N + j) for j < N. For p >= 0, id(p) = ids[p], or -1 where
+    mask[lead + p] = 0; before, it is the old history[N + p].
 
     Constraints:
     * (C1) `ids` is an append state of one i32 per row.
     * (C2) `history` is a fixed state of N i32.
+    * (C3) `mask` is an append state of one i8 per row, with room for `lead` rows more than `ids`.
 
     Example:
     ```mlir
-    treadle.carry_ids %ids, %history at %count
-      : !treadle.state<append, 512xi32>, !treadle.state<fixed, 2xi32>
+    treadle.carry_ids %ids, %mask, %history at %count {lead = 4 : i64}
+      : !treadle.state<append, 512xi32>, !treadle.state<append, 520xi8>, !treadle.state<fixed, 2xi32>
     ```
   }];
   let arguments = (ins Arg<Treadle_StateType, "capacity", [MemRead]>:$ids,
-                       Arg<Treadle_StateType, "N", [MemRead, MemWrite]>:$history, Index:$count);
-  let assemblyFormat = "$ids `,` $history `at` $count attr-dict `:` type($ids) `,` type($history)";
+                       Arg<Treadle_StateType, "lead + capacity", [MemRead]>:$mask,
+                       Arg<Treadle_StateType, "N", [MemRead, MemWrite]>:$history, Index:$count,
+                       DefaultValuedAttr<I64Attr, "0">:$lead);
+  let assemblyFormat = [{
+    $ids `,` $mask `,` $history `at` $count attr-dict
+    `:` type($ids) `,` type($mask) `,` type($history)
+  }];
 }
 
 #endif // TREADLE_DIALECT_TREADLE_IR_TREADLESTATEOPS_TD

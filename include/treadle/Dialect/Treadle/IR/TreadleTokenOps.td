@@ -67,28 +67,34 @@ def Treadle_NgramEmbeddingOp : Treadle_RowCoreOp<"ngram_embedding"> {
   let summary = "looks up the last few tokens of each row, side by side";
   let description = [{
     y[r, j C + c] = E[id(position + r - W + 1 + j), c] for j < W = `window`, oldest first.
-    id(p) = ids[p] for p >= 0, and history[|history| + p] for what came before
-    the open period. Padding rows stand on the last token.
+    For p >= 0, id(p) = ids[p], or -1 where mask[lead + p] = 0; before the open period
+    it is history[|history| + p]. The row of an id that is none of the table's is 0.
+    Padding rows stand on the last token.
 
     Constraints:
     * (C1) `window` is positive, `table` is a matrix V x C and the result has W C columns.
     * (C2) `ids` is an append state of one i32 per row.
     * (C3) `history` is a fixed state of at least W - 1 i32.
+    * (C4) `mask` is an append state of one i8 per row, with room for `lead` rows more than `ids`.
 
     Example:
     ```mlir
-    %x = treadle.ngram_embedding %table, %ids, %history at %position valid %valid {window = 3 : i64}
+    %x = treadle.ngram_embedding %table, %ids, %mask, %history at %position valid %valid
+           {window = 3 : i64, lead = 4 : i64}
       : (!treadle.weight<264x64xf32, panels>, !treadle.state<append, 512xi32>,
-         !treadle.state<fixed, 2xi32>, index, index) -> tensor<16x192xf32>
+         !treadle.state<append, 520xi8>, !treadle.state<fixed, 2xi32>, index, index)
+        -> tensor<16x192xf32>
     ```
   }];
   let arguments = (ins Arg<Treadle_WeightType, "V x C", [MemRead]>:$table,
                        Arg<Treadle_StateType, "capacity", [MemRead]>:$ids,
+                       Arg<Treadle_StateType, "lead + capacity", [MemRead]>:$mask,
                        Arg<Treadle_StateType, "ids before the open period", [MemRead]>:$history,
-                       Index:$position, Index:$valid, I64Attr:$window);
+                       Index:$position, Index:$valid, I64Attr:$window,
+                       DefaultValuedAttr<I64Attr, "0">:$lead);
   let results = (outs Treadle_Rows:$result);
   let assemblyFormat = [{
-    $table `,` $ids `,` $history `at` $position `valid` $valid attr-dict
+    $table `,` $ids `,` $mask `,` $history `at` $position `valid` $valid attr-dict
     `:` functional-type(operands, results)
   }];
 }
