@@ -15,8 +15,10 @@ from .embedding import embedding
 from .family import Reference
 from .gate_blend import gate_blend
 from .glu import glu
+from .gpas import gpas
 from .layer_norm import layer_norm
 from .linear import linear
+from .log_decay import log_decay
 from .low_rank_linear import low_rank_linear
 from .miniaxion import MiniAxion
 from .ngram_embedding import ngram_embedding
@@ -50,8 +52,10 @@ __all__ = [
     "embedding",
     "gate_blend",
     "glu",
+    "gpas",
     "layer_norm",
     "linear",
+    "log_decay",
     "low_rank_linear",
     "ngram_embedding",
     "read_rows",
