@@ -45,6 +45,13 @@ class ConfigFields:
             raise ValueError(f"/{self._path}{key}: expected {' or '.join(allowed)}, got {value!r}")
         return value
 
+    def choices(self, key: str, allowed: Sequence[Option], default: Sequence[Option]) -> tuple[Option, ...]:
+        """A list of `allowed` ones."""
+        value = self._get(key, list(default))
+        if not isinstance(value, list) or not all(item in allowed for item in value):
+            raise ValueError(f"/{self._path}{key}: expected a list of {' or '.join(allowed)}, got {value!r}")
+        return tuple(value)
+
     def token(self, key: str, default: int, vocab_size: int) -> int:
         """A token id."""
         value = self._get(key, default)
