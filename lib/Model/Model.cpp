@@ -69,7 +69,9 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
   ModelFacts facts = config.family->getFacts(config);
   int64_t capacity =
       options.maxContext ? options.maxContext : std::min(facts.capacity, defaultMaxContext);
-  if (llvm::Error error = checkOption("--max-context", capacity, maxPositions))
+  if (facts.period) // A sequence is without end, whatever --max-context says.
+    capacity = 0;
+  else if (llvm::Error error = checkOption("--max-context", capacity, maxPositions))
     return std::move(error);
   if (llvm::Error error = checkOption("--max-loops", options.maxLoops, maxPasses))
     return std::move(error);
@@ -87,7 +89,8 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
 
   (*module)->setAttr("treadle.model",
                      ModelAttr::get(&context, config.family->getName(), facts.vocabulary,
-                                    facts.hidden, capacity, facts.capacity, maxLoops, facts.loops,
+                                    facts.hidden, capacity, facts.period ? 0 : facts.capacity,
+                                    maxLoops, facts.loops,
                                     DenseI64ArrayAttr::get(&context, facts.eos),
                                     describeModel(*module, config), facts.period));
   if (failed(verify(*module)))

@@ -43,7 +43,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(1)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(2)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -71,13 +71,15 @@ typedef struct treadle_program_span {
 /// `input`, `mask` and `output` are as the kinds say. R whole rows can be read
 /// and written, aligned to 4 bytes only. They overlap nothing.
 ///
-/// `position` is how many tokens precede row 0.
+/// `position` is how many tokens precede row 0: of the sequence, or of the open
+/// period in a program that has periods.
 ///
 /// `valid`: rows 0 ... valid - 1 are real, 1 <= valid <= R, and position +
-/// valid <= header.context. The rest is padding: it must change no state and no
-/// bit of a real row. Its output rows may hold anything, position + R may
-/// exceed the context (clamp what is indexed with it), and its inputs are id 0,
-/// mask 0, and hidden rows of any bits, NaN included.
+/// valid <= header.context, or header.period. The rest is padding: it must
+/// change no state and no bit of a real row. Its output rows may hold anything,
+/// position + R may exceed the context or period (clamp what is indexed with
+/// it), and its inputs are id 0, mask 0, and hidden rows of any bits, NaN
+/// included.
 ///
 /// `passes` is how often a loop runs, 1 <= passes <= header.max_loops, the same
 /// for every call on one session.
@@ -89,8 +91,9 @@ typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
                                  void *output, int64_t position, int64_t valid,
                                  int64_t passes);
 
-/// One of these is needed with rows = 1 for each kind; more make longer inputs
-/// cheaper.
+/// FORWARD and HEAD are needed with rows = 1; more make longer inputs cheaper.
+/// OPEN and CLOSE are there once each if the program has periods, and not at all
+/// otherwise.
 enum treadle_program_entry_kind {
   /// input: int32 ids[R], each in [0, vocab_size).
   /// mask: uint8 mask[R], 1 = attended. A masked row takes a position, and its
@@ -100,7 +103,15 @@ enum treadle_program_entry_kind {
   TREADLE_PROGRAM_ENTRY_FORWARD = 0,
   /// input: float hidden[R][hidden_size]. mask: NULL. output: float
   /// logits[R][vocab_size]. Touches no state; `position` is 0.
-  TREADLE_PROGRAM_ENTRY_HEAD = 1
+  TREADLE_PROGRAM_ENTRY_HEAD = 1,
+  /// Begins a period: writes the `lead` rows of append states. input, mask,
+  /// output: NULL. `position` is 0, all R rows are valid.
+  TREADLE_PROGRAM_ENTRY_OPEN = 2,
+  /// Ends a period: writes the states that outlive it, with the R rows of append
+  /// states behind the last token as scratch. input, mask, output: NULL.
+  /// `position` is the number of tokens in the period, 1 ... header.period; all R
+  /// rows are valid.
+  TREADLE_PROGRAM_ENTRY_CLOSE = 3
 };
 
 typedef struct treadle_program_entry {
@@ -115,9 +126,11 @@ typedef struct treadle_program_entry {
 
 enum treadle_program_state_kind {
   /// One row per token: row p belongs to position p. Rows at and after the
-  /// session's position may hold anything, signalling NaNs included.
+  /// session's position may hold anything, signalling NaNs included. With
+  /// periods row lead + p belongs to token p of the open period, and a turn
+  /// leaves no row of use.
   TREADLE_PROGRAM_STATE_APPEND = 0,
-  /// One row, overwritten by each token. Zero at the start of a sequence.
+  /// One row, overwritten by each token, or by OPEN and CLOSE alone (by_turn).
   TREADLE_PROGRAM_STATE_FIXED = 1,
   /// The last `rows` rows: position p lives in row p mod rows. Zero at the
   /// start of a sequence.
@@ -130,6 +143,13 @@ enum treadle_program_element {
   TREADLE_PROGRAM_ELEMENT_I32 =
       2, ///< no entry point may use one as an unchecked address
   TREADLE_PROGRAM_ELEMENT_U8 = 3
+};
+
+/// What a fixed state holds at the start of a sequence.
+enum treadle_program_start {
+  TREADLE_PROGRAM_START_ZERO = 0,
+  TREADLE_PROGRAM_START_WEIGHTS = 1, ///< f32 of the weights, slots like its own
+  TREADLE_PROGRAM_START_FILL = 2     ///< one i32 in every element
 };
 
 #define TREADLE_PROGRAM_MAX_SLOT_RANK 3
@@ -154,12 +174,19 @@ typedef struct treadle_program_state {
   /// Which slot dimension counts the passes of the loop, or -1. That dimension
   /// is max_loops long, and a session uses its first `passes` indices only.
   int32_t pass_dim;
-  uint32_t reserved;
-  uint64_t
-      rows; ///< append: header.context; ring: how many rows it keeps; fixed: 1
+  uint32_t by_turn; ///< fixed: 1 if only OPEN and CLOSE write it
+  /// append: header.context, or with periods lead + header.period and perhaps
+  /// CLOSE's rows of scratch; ring: how many rows it keeps; fixed: 1
+  uint64_t rows;
   uint64_t offset;
   uint64_t slot_stride;
   uint64_t row_stride;
+  uint64_t lead;  ///< append: rows that OPEN writes, all of its R or 0
+  uint32_t start; ///< treadle_program_start; ZERO unless fixed
+  int32_t fill;   ///< START_FILL: the value
+  /// START_WEIGHTS: where slot 0 begins in the weights' data; further ones
+  /// follow at slot_stride, as in the state.
+  uint64_t initial;
 } treadle_program_state;
 
 //===----------------------------------------------------------------------===//
@@ -231,12 +258,19 @@ typedef struct treadle_program_header {
 
   uint32_t vocab_size;  ///< the width of a row of logits; every id is below it
   uint32_t hidden_size; ///< the width of a row between forward and head
-  uint64_t context;     ///< positions compiled for
-  uint64_t config_context; ///< positions that the config promises
+  uint64_t context;     ///< positions compiled for; 0, no limit, with periods
+  uint64_t config_context; ///< positions that the config promises, or 0
   uint32_t max_loops;      ///< passes compiled for, at least 1
   /// Passes that the config asks for, at least 1. A session that wants more than
   /// max_loops is refused.
   uint32_t config_loops;
+
+  /// Tokens in a period at most, or 0: append states never begin anew. Before
+  /// its first token OPEN is called; before the token that no longer fits, or
+  /// when the caller asks for it, CLOSE. Either may read what the other wrote.
+  uint64_t period;
+  uint32_t open_entry;  ///< index of the entry point; 0 without periods
+  uint32_t close_entry; ///< index of the entry point; 0 without periods
 
   uint64_t state_bytes; ///< of the state memory; every state lies within it
 
@@ -244,7 +278,10 @@ typedef struct treadle_program_header {
   /// row. The runtime writes them before it calls a forward entry: for the rows
   /// that are valid, the same values as in `input` and `mask`. Entry points read
   /// them at rows below position + valid (earlier tokens' masks, n-gram
-  /// contexts) and may write the same values again, but no others.
+  /// contexts) and may write the same values again, but no others. With periods
+  /// ids has no lead and header.period rows; mask has OPEN's rows as lead, and
+  /// CLOSE's behind the period, both of which the runtime sets to 1 before it
+  /// calls OPEN and CLOSE.
   uint32_t ids_state;  ///< index of the state of i32
   uint32_t mask_state; ///< index of the state of u8
 

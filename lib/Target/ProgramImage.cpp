@@ -52,6 +52,15 @@ Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
           return entry.kind == kind && entry.rows == 1;
         }))
       return makeError("expected an entry point '" + stringifyEntryKind(kind) + "' of one row");
+  auto model = module->getAttrOfType<ModelAttr>("treadle.model");
+  bool hasPeriod = model && model.getPeriod() > 0;
+  for (EntryKind kind : {EntryKind::open, EntryKind::close}) {
+    int64_t count = llvm::count_if(entries, [&](const EntryPoint &e) { return e.kind == kind; });
+    if (count != int64_t(hasPeriod))
+      return makeError("expected " + Twine(hasPeriod ? "one entry point '" : "no entry point '") +
+                       stringifyEntryKind(kind) + "' in a model with" + (hasPeriod ? "" : "out") +
+                       " a period, got " + Twine(count));
+  }
   return entries;
 }
 
@@ -101,6 +110,20 @@ static uint32_t getElement(Type type) {
   return TREADLE_PROGRAM_ELEMENT_U8;
 }
 
+static uint32_t getEntryKind(EntryKind kind) {
+  switch (kind) {
+  case EntryKind::forward:
+    return TREADLE_PROGRAM_ENTRY_FORWARD;
+  case EntryKind::head:
+    return TREADLE_PROGRAM_ENTRY_HEAD;
+  case EntryKind::open:
+    return TREADLE_PROGRAM_ENTRY_OPEN;
+  case EntryKind::close:
+    return TREADLE_PROGRAM_ENTRY_CLOSE;
+  }
+  llvm_unreachable("covered switch");
+}
+
 static uint32_t getStateKind(StateKind kind) {
   switch (kind) {
   case StateKind::append:
@@ -113,14 +136,52 @@ static uint32_t getStateKind(StateKind kind) {
   llvm_unreachable("covered switch");
 }
 
-static Expected<treadle_program_state> describeState(StateOp op, SlotLayout place, ModelAttr model,
+/// How many rows append states have.
+struct RowCounts {
+  RowCounts(ModelAttr model, llvm::ArrayRef<EntryPoint> entries)
+      : tokens(model.getPeriod() ? model.getPeriod() : model.getCapacity()) {
+    for (const EntryPoint &entry : entries)
+      if (entry.kind == EntryKind::open)
+        lead = entry.rows;
+      else if (entry.kind == EntryKind::close)
+        trail = entry.rows;
+  }
+
+  int64_t tokens;              ///< of the capacity or the period
+  int64_t lead = 0, trail = 0; ///< what `open` and `close` have
+};
+
+/// The runtime counts on it: a position of the session, or of the open period, is a
+/// row of every append state.
+static Error checkRows(StateOp op, const RowCounts &rows) {
+  int64_t lead = op.getLead(), got = op.getType().getShape().front();
+  if (lead != 0 && lead != rows.lead)
+    return makeError("@" + op.getSymName() + ": expected a lead of 0 or " + Twine(rows.lead) +
+                     ", the rows of 'open', got " + Twine(lead));
+  int64_t least = lead + rows.tokens, most = least + rows.trail;
+  if (got == least || got == most)
+    return Error::success();
+  if (rows.trail == 0)
+    return makeError("@" + op.getSymName() + ": expected " + Twine(least) +
+                     " rows, the capacity of the model, got " + Twine(got));
+  return makeError("@" + op.getSymName() + ": expected " + Twine(least) +
+                   " rows (its lead and the period), or " + Twine(most) +
+                   " with those of 'close', got " + Twine(got));
+}
+
+/// `weights` is the layout of the weights, where initial values are.
+static Expected<treadle_program_state> describeState(StateOp op, SlotLayout place,
+                                                     const RowCounts &rows, const Layout &weights,
                                                      ImageWriter &image) {
   StateType type = op.getType();
   llvm::ArrayRef<int64_t> row = type.getRowShape();
-  // The runtime counts on it: a position of the session is a row of every append state.
-  if (type.getKind() == StateKind::append && type.getShape().front() != model.getCapacity())
-    return makeError("@" + op.getSymName() + ": expected " + Twine(model.getCapacity()) +
-                     " rows, the capacity of the model, got " + Twine(type.getShape().front()));
+  if (type.getKind() == StateKind::append)
+    if (Error error = checkRows(op, rows))
+      return std::move(error);
+  if (type.getKind() == StateKind::ring && rows.lead)
+    return makeError("@" + op.getSymName() +
+                     ": expected no ring in a model with a period: its rows would begin anew at "
+                     "a turn");
   if (op.getSlots().size() > TREADLE_PROGRAM_MAX_SLOT_RANK ||
       row.size() > TREADLE_PROGRAM_MAX_ROW_RANK)
     return makeError("@" + op.getSymName() + ": expected at most 3 slot and 4 row dimensions");
@@ -138,6 +199,16 @@ static Expected<treadle_program_state> describeState(StateOp op, SlotLayout plac
   state.offset = place.offset;
   state.slot_stride = place.stride;
   state.row_stride = getSlotBytes(type) / state.rows;
+  state.by_turn = op.getByTurn();
+  state.lead = op.getLead();
+  if (auto initial = op.getInitialAttr()) {
+    state.start = TREADLE_PROGRAM_START_WEIGHTS;
+    // Of the state's shape, plain and f32, so its slots have the same stride.
+    state.initial = weights.symbols.lookup(initial.getAttr()).offset;
+  } else if (op.getFill()) {
+    state.start = TREADLE_PROGRAM_START_FILL;
+    state.fill = int32_t(*op.getFill());
+  }
   return state;
 }
 
@@ -151,19 +222,21 @@ struct StateTable {
 /// The runtime keeps every session's ids and mask. A model that reads neither
 /// does not declare them; then they lie behind its own states.
 static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32_t element,
-                                       uint64_t elementBytes, ModelAttr model, ModuleOp module,
-                                       ImageWriter &image) {
+                                       uint64_t elementBytes, const RowCounts &rows,
+                                       ModuleOp module, ImageWriter &image) {
   uint32_t index = 0;
+  int64_t count = rows.lead + rows.tokens + rows.trail;
   for (auto op : module.getOps<StateOp>()) {
     if (op.getSymName() == name) {
       // The runtime writes it by itself, so it must be exactly what the runtime writes.
-      auto expected = StateType::get(module.getContext(), StateKind::append, {model.getCapacity()},
+      auto expected = StateType::get(module.getContext(), StateKind::append, {count},
                                      IntegerType::get(module.getContext(), 8 * elementBytes));
-      if (op.getType() != expected || !op.getSlots().empty()) {
+      if (op.getType() != expected || !op.getSlots().empty() ||
+          op.getLead() != uint64_t(rows.lead)) {
         std::string text;
         llvm::raw_string_ostream(text) << expected;
-        return makeError("@" + name + ": expected " + text +
-                         " without slots, since the runtime writes it");
+        return makeError("@" + name + ": expected " + text + " without slots, of lead " +
+                         Twine(rows.lead) + ", since the runtime writes it");
       }
       return index;
     }
@@ -174,7 +247,8 @@ static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32
   state.kind = TREADLE_PROGRAM_STATE_APPEND;
   state.element = element;
   state.pass_dim = -1;
-  state.rows = model.getCapacity();
+  state.rows = count;
+  state.lead = rows.lead;
   state.offset = table.bytes;
   state.row_stride = elementBytes;
   state.slot_stride = llvm::alignTo(state.rows * elementBytes, slotAlignment);
@@ -183,23 +257,26 @@ static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32
   return table.states.size() - 1;
 }
 
-static Expected<StateTable> describeStates(ModuleOp module, ModelAttr model, ImageWriter &image) {
+static Expected<StateTable> describeStates(ModuleOp module, const RowCounts &rows,
+                                           ImageWriter &image) {
   StateTable table;
-  Layout layout = layoutStates(module);
+  Layout layout = layoutStates(module), weights = layoutWeights(module);
   table.bytes = layout.bytes;
   for (auto op : module.getOps<StateOp>()) {
     Expected<treadle_program_state> state =
-        describeState(op, layout.symbols[op.getSymNameAttr()], model, image);
+        describeState(op, layout.symbols[op.getSymNameAttr()], rows, weights, image);
     if (!state)
       return state.takeError();
     table.states.push_back(*state);
   }
+  RowCounts tokens = rows;
+  tokens.lead = tokens.trail = 0;
   Expected<uint32_t> ids =
-      findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, model, module, image);
+      findOrAppend(table, "ids", TREADLE_PROGRAM_ELEMENT_I32, 4, tokens, module, image);
   if (!ids)
     return ids.takeError();
   Expected<uint32_t> mask =
-      findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, model, module, image);
+      findOrAppend(table, "mask", TREADLE_PROGRAM_ELEMENT_U8, 1, rows, module, image);
   if (!mask)
     return mask.takeError();
   table.ids = *ids;
@@ -241,7 +318,9 @@ static treadle_program_golden describeGolden(const GoldenVector &from, ImageWrit
 /// Golden vectors come from a file, so they are checked against the model.
 static Error checkGolden(const GoldenVector &golden, ModelAttr model) {
   uint64_t count = golden.ids.size();
-  if (count == 0 || count > uint64_t(model.getCapacity()))
+  if (count == 0)
+    return makeError("expected golden ids, got none");
+  if (!model.getPeriod() && count > uint64_t(model.getCapacity()))
     return makeError("expected 1 to " + llvm::Twine(model.getCapacity()) + " golden ids, got " +
                      llvm::Twine(count));
   for (int32_t id : golden.ids)
@@ -279,13 +358,17 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
   header.eos_ids = image.append(llvm::ArrayRef<int32_t>(eos));
 
   std::vector<treadle_program_entry> entryTable;
-  for (const EntryPoint &entry : entries)
-    entryTable.push_back({entry.kind == EntryKind::forward ? TREADLE_PROGRAM_ENTRY_FORWARD
-                                                           : TREADLE_PROGRAM_ENTRY_HEAD,
-                          uint32_t(entry.rows), uint64_t(entry.arenaBytes)});
+  for (const EntryPoint &entry : entries) {
+    if (entry.kind == EntryKind::open)
+      header.open_entry = entryTable.size();
+    if (entry.kind == EntryKind::close)
+      header.close_entry = entryTable.size();
+    entryTable.push_back(
+        {getEntryKind(entry.kind), uint32_t(entry.rows), uint64_t(entry.arenaBytes)});
+  }
   header.entries = image.append(llvm::ArrayRef(entryTable));
 
-  Expected<StateTable> states = describeStates(module, *model, image);
+  Expected<StateTable> states = describeStates(module, RowCounts(*model, entries), image);
   if (!states)
     return states.takeError();
   header.states = image.append(llvm::ArrayRef(states->states));
@@ -307,6 +390,7 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
   header.hidden_size = model->getHidden();
   header.context = model->getCapacity();
   header.config_context = model->getConfigCapacity();
+  header.period = model->getPeriod();
   header.max_loops = model->getMaxLoops();
   header.config_loops = model->getConfigLoops();
   header.weights = describeWeights(facts.weights);
@@ -339,7 +423,7 @@ Sha256Digest treadle::computeLibraryId(ModuleOp module, const Sha256Digest &conf
   for (auto state : module.getOps<StateOp>()) {
     os << state.getSymName() << ' ' << state.getType() << ' ';
     llvm::interleave(state.getSlots(), os, "x");
-    os << '\n';
+    os << ' ' << state.getLead() << '\n';
   }
   return Sha256::hash(text);
 }

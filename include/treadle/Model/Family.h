@@ -27,7 +27,7 @@ class ModuleBuilder;
 struct ModelFacts {
   int64_t vocabulary;
   int64_t hidden;
-  int64_t capacity;     ///< positions that the config allows
+  int64_t capacity = 0; ///< positions that the config allows; of no matter with a period
   int64_t loops = 1;    ///< passes that the config asks for
   bool hasLoop = false; ///< whether a run-time loop is there at all
   int64_t period = 0;   ///< positions after which the append states begin anew; 0: never

@@ -74,10 +74,31 @@ func.func private @access_attr_c1_keyword() attributes {test.access = #treadle.a
 
 // -----
 
-// expected-error@+1 {{expects positive sizes, capacities and loop counts, got 0}}
-#model_attr_c1 = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 0,
+// expected-error@+1 {{expects positive sizes and loop counts, got 0}}
+#model_attr_c1 = #treadle.model<family = "x", vocabulary = 8, hidden = 0, capacity = 8,
   config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">
 func.func private @model_attr_c1() attributes {test.model = #model_attr_c1}
+
+// -----
+
+// expected-error@+1 {{expects capacities that are positive, got 0}}
+#model_attr_c1_capacity = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 0,
+  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}">
+func.func private @model_attr_c1_capacity() attributes {test.model = #model_attr_c1_capacity}
+
+// -----
+
+// expected-error@+1 {{expects capacities that are 0 (no limit) in a model with a period, got 8}}
+#model_attr_c1_no_limit = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 0,
+  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}", period = 16>
+func.func private @model_attr_c1_no_limit() attributes {test.model = #model_attr_c1_no_limit}
+
+// -----
+
+// expected-error@+1 {{expects a period of 0 (none) or more, got -1}}
+#model_attr_c1_period = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 8,
+  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}", period = -1>
+func.func private @model_attr_c1_period() attributes {test.model = #model_attr_c1_period}
 
 // -----
 

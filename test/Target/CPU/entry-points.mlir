@@ -15,7 +15,7 @@
 // RUN: not treadle-compile --from=kernels %t/capacity.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=CAPACITY
 // CAPACITY: error: @k: expected 8 rows, the capacity of the model, got 16
 // RUN: not treadle-compile --from=kernels %t/ids.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=IDS
-// IDS: error: @ids: expected !treadle.state<append, 8xi32> without slots, since the runtime writes it
+// IDS: error: @ids: expected !treadle.state<append, 8xi32> without slots, of lead 0, since the runtime writes it
 // RUN: not treadle-compile --from=kernels %t/call.mlir -o %t.so 2>&1 | FileCheck %s --check-prefix=CALL
 // CALL: call.mlir:{{.*}}: 'llvm.call' op calls 'malloc', which no library provides
 // RUN: not ls %t.so

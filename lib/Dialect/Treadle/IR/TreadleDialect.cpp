@@ -126,9 +126,14 @@ LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, St
   // model_attr_c1
   if (period < 0)
     return emitError() << "expects a period of 0 (none) or more, got " << period;
-  for (int64_t size : {vocabulary, hidden, capacity, configCapacity, maxLoops, configLoops})
+  for (int64_t size : {vocabulary, hidden, maxLoops, configLoops})
     if (size <= 0)
-      return emitError() << "expects positive sizes, capacities and loop counts, got " << size;
+      return emitError() << "expects positive sizes and loop counts, got " << size;
+  for (int64_t size : {capacity, configCapacity})
+    if (period ? size != 0 : size <= 0)
+      return emitError() << "expects capacities that are "
+                         << (period ? "0 (no limit) in a model with a period" : "positive")
+                         << ", got " << size;
   // model_attr_c2
   for (int64_t id : eos.asArrayRef())
     if (id < 0 || id >= vocabulary)

@@ -125,13 +125,15 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
     * `family`: the `model_type` of the config;
     * `vocabulary`: width of a logits row; `hidden`: width of a hidden row;
     * `capacity`: positions compiled for; `config_capacity`: positions the config allows;
+      both are 0, no limit, in a model with a period;
     * `period`: positions after which the append states begin anew, at a turn; 0: never;
     * `max_loops`: largest trip count of a run-time loop; `config_loops`: the config's own;
     * `eos`: ids that end a text;
     * `info`: a JSON object with the family's own facts, printed by `--info`.
 
     Constraints:
-    * (C1) Sizes, capacities and loop counts are positive, `period` is not negative.
+    * (C1) Sizes and loop counts are positive, `period` is not negative. Capacities are positive
+      without a period, and 0 with one.
     * (C2) Every id of `eos` is below `vocabulary`.
     * (C3) The attribute `treadle.model` stands on a module and is of this kind.
 
