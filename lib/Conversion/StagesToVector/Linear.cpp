@@ -314,7 +314,8 @@ void treadle::emitJointLinear(StageKernel &kernel, JointLinearOp op) {
   SmallVector<Value> inputs;
   for (Value input : op.getInputs())
     inputs.push_back(kernel.operand(input));
+  Value bias = op.getBias() ? kernel.operand(op.getBias()) : Value();
   LinearEmitter(kernel, {std::move(inputs), kernel.operand(op.getWeight()),
-                         op.getWeight().getType(), /*bias=*/Value(), /*groups=*/1})
+                         op.getWeight().getType(), bias, /*groups=*/1})
       .emit();
 }

@@ -88,6 +88,16 @@ func.func @joint_linear_c2_rows(%x: tensor<4x8xf32>, %w: !treadle.weight<5x8xf32
 
 func.func @joint_linear_c3(%w: !treadle.weight<5x8xf32, panels>) {
   // expected-error@+1 {{expects at least one input}}
-  "treadle.joint_linear"(%w) : (!treadle.weight<5x8xf32, panels>) -> ()
+  "treadle.joint_linear"(%w) <{operandSegmentSizes = array<i32: 0, 1, 0>}> : (!treadle.weight<5x8xf32, panels>) -> ()
+  return
+}
+
+// -----
+
+func.func @joint_linear_c4(%x: tensor<4x8xf32>, %w: !treadle.weight<5x8xf32, panels>, %b: !treadle.weight<8xf32, plain>) {
+  // expected-error@+1 {{expects bias to be a plain weight of 5, got '!treadle.weight<8xf32, plain>'}}
+  %y:2 = treadle.joint_linear (%x, %x), %w bias %b
+    : (tensor<4x8xf32>, tensor<4x8xf32>, !treadle.weight<5x8xf32, panels>, !treadle.weight<8xf32, plain>)
+      -> (tensor<4x5xf32>, tensor<4x5xf32>)
   return
 }

@@ -9,7 +9,7 @@
 // CHECK-LABEL: func.func @matrices
 func.func @matrices(%x: tensor<?x40xf32>, %z: tensor<?x40xf32>, %w: !treadle.weight<16x40xf32, panels>,
                     %g: !treadle.weight<5x10xf32, panels>, %s: !treadle.weight<4x5x10xf32, panels>,
-                    %b: !treadle.weight<5xf32, plain>, %c: !treadle.weight<4x5xf32, plain>) {
+                    %j: !treadle.weight<5x40xf32, panels>, %b: !treadle.weight<5xf32, plain>, %c: !treadle.weight<4x5xf32, plain>) {
   // CHECK: treadle.linear %{{.*}}, %{{.*}} bias %{{.*}} {groups = 4 : i64} : (tensor<?x40xf32>, !treadle.weight<5x10xf32, panels>, !treadle.weight<5xf32, plain>)
   %0 = treadle.linear %x, %g bias %b {groups = 4 : i64}
     : (tensor<?x40xf32>, !treadle.weight<5x10xf32, panels>, !treadle.weight<5xf32, plain>) -> tensor<?x20xf32>
@@ -19,6 +19,9 @@ func.func @matrices(%x: tensor<?x40xf32>, %z: tensor<?x40xf32>, %w: !treadle.wei
   // CHECK: treadle.joint_linear(%{{.*}}, %{{.*}}), %{{.*}} : (tensor<?x40xf32>, tensor<?x40xf32>, !treadle.weight<16x40xf32, panels>) -> (tensor<?x16xf32>, tensor<?x16xf32>)
   %2:2 = treadle.joint_linear (%x, %z), %w
     : (tensor<?x40xf32>, tensor<?x40xf32>, !treadle.weight<16x40xf32, panels>) -> (tensor<?x16xf32>, tensor<?x16xf32>)
+  // CHECK: treadle.joint_linear(%{{.*}}), %{{.*}} bias %{{.*}} : (tensor<?x40xf32>, !treadle.weight<5x40xf32, panels>, !treadle.weight<5xf32, plain>) -> tensor<?x5xf32>
+  %3 = treadle.joint_linear (%x), %j bias %b
+    : (tensor<?x40xf32>, !treadle.weight<5x40xf32, panels>, !treadle.weight<5xf32, plain>) -> tensor<?x5xf32>
   return
 }
 

@@ -45,7 +45,13 @@ def test_groups(row: Row, compile_library: Compile, tmp_path: Path) -> None:
 
 
 JOINT = covering_rows(
-    {"size": [(40, 37, 21), (32, 64, 150), (600, 20, 40)], "which": (0, 1, 2), "element": STORAGES}, lambda row: True
+    {
+        "size": [(40, 37, 21), (32, 64, 150), (600, 20, 40)],
+        "which": (0, 1, 2),
+        "element": STORAGES,
+        "biased": (False, True),
+    },
+    lambda row: True,
 )
 
 
@@ -54,12 +60,16 @@ def test_joint_inputs(row: Row, compile_library: Compile, tmp_path: Path) -> Non
     """Each of three products is that of its own input."""
     (inner, outputs, count), which, element = row["size"], row["which"], row["element"]
     results = ", ".join("%y" if i == which else f"%other{i}" for i in range(3))
-    text = f"{results} = treadle.joint_linear (%a, %b, %c), %w : ($a, $b, $c, $w) -> ($y, $y, $y)"
+    bias, bias_type = (" bias %v", ", $v") if row["biased"] else ("", "")
+    text = f"{results} = treadle.joint_linear (%a, %b, %c), %w{bias} : ($a, $b, $c, $w{bias_type}) -> ($y, $y, $y)"
     rows = {name: normal(seed, count, inner) for seed, name in enumerate("abc")}
-    op = SingleOp(text, outputs, rows, {"w": Weight(normal(9, outputs, inner) / inner**0.5, "panels", element)})
+    weights = {"w": Weight(normal(9, outputs, inner) / inner**0.5, "panels", element)}
+    if row["biased"]:
+        weights["v"] = Weight(normal(10, outputs))
+    op = SingleOp(text, outputs, rows, weights)
 
-    def reference(w: NDArray, **inputs: NDArray) -> NDArray:
-        return linear(inputs["abc"[which]], w, element)
+    def reference(w: NDArray, v: NDArray | None = None, **inputs: NDArray) -> NDArray:
+        return linear(inputs["abc"[which]], w, element, v)
 
     check(op, reference, compile_library, tmp_path)
 

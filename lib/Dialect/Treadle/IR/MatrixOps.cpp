@@ -49,6 +49,9 @@ LogicalResult JointLinearOp::verify() {
   if (failed(verifyPanels(*this, getWeight().getType(), "weight",
                           {columnsOf(output), columnsOf(input)})))
     return failure();
+  // joint_linear_c4
+  if (getBias() && failed(verifyPlain(*this, getBias().getType(), "bias", {columnsOf(output)})))
+    return failure();
   return verifySameRows(*this, input, output);
 }
 

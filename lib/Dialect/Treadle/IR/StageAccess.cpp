@@ -110,7 +110,11 @@ SmallVector<IterationAttr> JointLinearOp::getIterationDims() {
           iteration(*this, IterationKind::outputs, getWeight().getType().getShape()[0])};
 }
 AccessAttr JointLinearOp::getOperandAccess(unsigned index) {
-  return index < getInputs().size() ? access(*this, {0, all}) : access(*this, {1, all});
+  if (index < getInputs().size())
+    return access(*this, {0, all});
+  SmallVector<int64_t> dims(rankOf(getOperand(index).getType()), all);
+  dims[0] = 1;
+  return access(*this, dims);
 }
 AccessAttr JointLinearOp::getResultAccess() { return access(*this, {0, 1}); }
 

@@ -47,16 +47,17 @@ def Treadle_LinearOp : Treadle_CoreOp<"linear"> {
     [{ build($_builder, $_state, type, input, weight, ::mlir::Value()); }]>];
 }
 
-def Treadle_JointLinearOp : Treadle_CoreOp<"joint_linear"> {
+def Treadle_JointLinearOp : Treadle_CoreOp<"joint_linear", [AttrSizedOperandSegments]> {
   let summary = "multiplies the rows of several inputs by one matrix, which is read once";
   let description = [{
-    y_i[r, n] = sum_k x_i[r, k] * W[n, k], each as `treadle.linear` computes it.
+    y_i[r, n] = sum_k x_i[r, k] * W[n, k] + bias[n], each as `treadle.linear` computes it.
 
     Constraints:
     * (C1) `weight` is a matrix N x K in panels; every input has K columns.
     * (C2) There is one result per input; all inputs have one type, all results one with N columns
       and the rows of the inputs.
     * (C3) There is at least one input.
+    * (C4) `bias`, where given, is a plain weight of shape N.
 
     Example:
     ```mlir
@@ -65,9 +66,12 @@ def Treadle_JointLinearOp : Treadle_CoreOp<"joint_linear"> {
         -> (tensor<16x128xf32>, tensor<16x128xf32>)
     ```
   }];
-  let arguments = (ins Variadic<Treadle_Rows>:$inputs, Arg<Treadle_WeightType, "N x K", [MemRead]>:$weight);
+  let arguments = (ins Variadic<Treadle_Rows>:$inputs, Arg<Treadle_WeightType, "N x K", [MemRead]>:$weight,
+                       Arg<Optional<Treadle_WeightType>, "N", [MemRead]>:$bias);
   let results = (outs Variadic<Treadle_Rows>:$outputs);
-  let assemblyFormat = "`(` $inputs `)` `,` $weight attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    `(` $inputs `)` `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)
+  }];
 }
 
 def Treadle_LowRankLinearOp : Treadle_Op<"low_rank_linear"> {
