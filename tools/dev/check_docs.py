@@ -2,13 +2,16 @@
 """Keeps the commands and programs in the documentation true.
 
     check_docs.py                    every command in README.md and docs/ names a program and options that exist,
-                                     and every link leads to a file
+                                     every link leads to a file, and every quotation is in its file
+    check_docs.py PAGE...            the same for these pages
     check_docs.py --run PAGE         runs the ```console blocks of a page and compares what they print
     check_docs.py --update PAGE      runs them and writes what they print into the page
     check_docs.py --extract LANG PAGE   prints the first ```LANG block of a page
 
 In a ```console block `$ command` is followed by its output; a line `...` there stands for any lines, and in lines that
 give a speed, a time or a size in bytes numbers need not be equal. Blocks marked ```sh hold commands that are too long to run here.
+
+A block ```LANG FILE quotes lines of a file; a line `...` there stands for any lines.
 """
 
 import argparse
@@ -22,6 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```[^\n]*\n.*?^```$", re.M | re.S)
+QUOTATION = re.compile(r"^```\S+ (\S+)\n(.*?)^```$", re.M | re.S)
 # What is measured differs from run to run.
 MEASURED = re.compile(r"tokens/s|B/s|\b(ms|s|kB|MB|GB)\b|%")
 TOOL = re.compile(r"build/release/bin/(treadle-[a-z]+)")
@@ -76,11 +81,28 @@ def check_page(page: Path) -> list[str]:
                 problems += [f"{page}: {tool[1]} has no option {option}" for option in options if option not in known]
             elif "/" in program and not program.startswith(("build/", "./")) and not (ROOT / program).exists():
                 problems.append(f"{page}: no such command: {program}")
-    prose = re.sub(r"^    .*$|`[^`\n]*`", "", FENCE.sub("", page.read_text()), flags=re.M)
+    prose = re.sub(r"^    .*$|`[^`\n]*`", "", BLOCK.sub("", page.read_text()), flags=re.M)
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
         if not (page.parent / target).exists():
             problems.append(f"{page}: link to a missing file: {target}")
+    for source, body in QUOTATION.findall(page.read_text()):
+        file = ROOT / source
+        if not file.exists():
+            problems.append(f"{page}: quotes a missing file: {source}")
+        elif not quotes(body, file.read_text()):
+            problems.append(f"{page}: {source} does not say:\n{body}")
     return problems
+
+
+def quotes(body: str, text: str) -> bool:
+    """Whether the lines stand in the text, those between two `...` in one piece and the pieces in order."""
+    place = 0
+    for piece in re.split(r"^\.\.\.\n", body, flags=re.M):
+        place = ("\n" + text).find("\n" + piece, place)
+        if place < 0:
+            return False
+        place += len(piece)
+    return True
 
 
 #===--- Output is what the page shows ---------------------------------------===#
@@ -139,6 +161,7 @@ def update_page(page: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=Path, nargs="*", metavar="PAGE")
     parser.add_argument("--run", type=Path, metavar="PAGE")
     parser.add_argument("--update", type=Path, metavar="PAGE")
     parser.add_argument("--extract", nargs=2, metavar=("LANG", "PAGE"))
@@ -154,7 +177,8 @@ def main() -> int:
     if arguments.run:
         problems = run_page(arguments.run)
     else:
-        pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        documentation = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        pages = arguments.pages or documentation
         problems = [problem for page in pages for problem in check_page(page)]
     print("\n".join(problems))
     return 1 if problems else 0
