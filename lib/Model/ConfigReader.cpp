@@ -63,6 +63,8 @@ static std::string describeField(const Field &field) {
     return "\"" + join(field.choices, "\" or \"") + "\"";
   case Field::Kind::ids:
     return "a token id or a list of 1 to " + std::to_string(maxIds);
+  case Field::Kind::object:
+    return "an object or null";
   case Field::Kind::inert:
     break;
   }
@@ -113,6 +115,10 @@ static std::optional<ConfigValue> convert(const Field &field, const JsonValue &j
     if (std::optional<std::vector<int64_t>> ids = convertIds(json))
       return *ids;
     break;
+  case Field::Kind::object:
+    if (json.is(JsonValue::Kind::object) || json.is(JsonValue::Kind::null))
+      return json.is(JsonValue::Kind::object);
+    break;
   case Field::Kind::inert:
     break;
   }
@@ -130,18 +136,13 @@ public:
   Reader(ModelConfig &config, const ConfigOptions &options) : config(config), options(options) {}
 
   Error chooseFamily(const JsonValue &root, const FamilyRegistry &families);
-  Error readMembers(const JsonValue &root);
+  Error readMembers(const JsonValue &root) { return readMembers(root, fields, ""); }
   Error inferFrom(const TensorSource &weights);
   Error applyDefaults();
 
 private:
-  const Field *findField(StringRef key) const {
-    for (const Field &field : fields)
-      if (field.key == key)
-        return &field;
-    return nullptr;
-  }
-  StringRef findNearestKey(StringRef key) const;
+  Error readMembers(const JsonValue &object, ArrayRef<Field> known, const std::string &path);
+  Error applyDefaults(ArrayRef<Field> known, const std::string &path);
 
   ModelConfig &config;
   const ConfigOptions &options;
@@ -172,7 +173,14 @@ Error Reader::chooseFamily(const JsonValue &root, const FamilyRegistry &families
   return Error::success();
 }
 
-StringRef Reader::findNearestKey(StringRef key) const {
+static const Field *findField(ArrayRef<Field> fields, StringRef key) {
+  for (const Field &field : fields)
+    if (field.key == key)
+      return &field;
+  return nullptr;
+}
+
+static StringRef findNearestKey(ArrayRef<Field> fields, StringRef key) {
   StringRef nearest;
   unsigned best = UINT_MAX;
   for (const Field &field : fields) {
@@ -185,24 +193,33 @@ StringRef Reader::findNearestKey(StringRef key) const {
   return nearest;
 }
 
-Error Reader::readMembers(const JsonValue &root) {
-  for (const auto &[key, json] : root.members) {
-    if (key == "model_type")
+/// `path` leads to the members of `object`: empty, or `<object>/`.
+Error Reader::readMembers(const JsonValue &object, ArrayRef<Field> known, const std::string &path) {
+  for (const auto &[key, json] : object.members) {
+    if (path.empty() && key == "model_type")
       continue;
-    const Field *field = findField(key);
-    if (!field && !options.allowUnknownKeys)
-      return config.error(key, "expected a known key, the nearest is " + findNearestKey(key) +
-                                   "; correct it or pass --allow-unknown-keys");
+    const Field *field = findField(known, key);
+    if (!field && !options.allowUnknownKeys) {
+      std::string place = path.empty() ? "" : "/" + StringRef(path).drop_back().str();
+      return makeError(config.file + ": " + place + jsonPointer(key) +
+                       ": expected a known key, the nearest is " + findNearestKey(known, key) +
+                       "; correct it or pass --allow-unknown-keys");
+    }
     if (!field || field->kind == Field::Kind::inert) {
-      config.metadata[key] = json.toLLVM();
+      config.metadata[path + key] = json.toLLVM();
       continue;
     }
-    if (json.is(JsonValue::Kind::null))
+    bool isObject = field->kind == Field::Kind::object;
+    if (json.is(JsonValue::Kind::null) && !isObject)
       continue;
     std::optional<ConfigValue> value = convert(*field, json);
     if (!value)
-      return config.error(key, "expected " + describeField(*field) + ", got " + json.describe());
-    config.values.set(key, std::move(*value));
+      return config.error(path + key,
+                          "expected " + describeField(*field) + ", got " + json.describe());
+    config.values.set(path + key, std::move(*value));
+    if (isObject)
+      if (Error error = readMembers(json, field->members, path + key + "/"))
+        return error;
   }
   return Error::success();
 }
@@ -231,15 +248,23 @@ Error Reader::inferFrom(const TensorSource &weights) {
   return Error::success();
 }
 
-Error Reader::applyDefaults() {
-  for (const Field &field : fields) {
-    if (config.values.has(field.key))
-      continue;
-    if (field.required)
-      return config.error(field.key, "expected " + describeField(field) + ", got none");
-    if (field.fallback)
-      config.values.set(field.key, *field.fallback);
+Error Reader::applyDefaults(ArrayRef<Field> known, const std::string &path) {
+  for (const Field &field : known) {
+    std::string key = path + field.key.str();
+    if (!config.values.has(key) && field.required)
+      return config.error(key, "expected " + describeField(field) + ", got none");
+    if (!config.values.has(key) && field.fallback)
+      config.values.set(key, *field.fallback);
+    if (field.kind == Field::Kind::object && config.values.has(key) && config.values.flag(key))
+      if (Error error = applyDefaults(field.members, key + "/"))
+        return error;
   }
+  return Error::success();
+}
+
+Error Reader::applyDefaults() {
+  if (Error error = applyDefaults(fields, ""))
+    return error;
   return config.family->complete(config);
 }
 

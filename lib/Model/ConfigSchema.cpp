@@ -17,6 +17,21 @@ static json::Value toNumber(double number) {
   return static_cast<double>(integer) == number ? json::Value(integer) : json::Value(number);
 }
 
+static json::Object describe(const Field &field);
+
+/// Adds the properties of an object to its schema, and which of them it needs.
+static void describeMembers(ArrayRef<Field> fields, json::Object properties, json::Array required,
+                            json::Object &schema) {
+  for (const Field &field : fields) {
+    properties[field.key] = describe(field);
+    if (field.required)
+      required.push_back(field.key);
+  }
+  schema["properties"] = std::move(properties);
+  schema["required"] = std::move(required);
+  schema["additionalProperties"] = false;
+}
+
 /// The schema of one field's value; null stands for an absent one.
 static json::Object describe(const Field &field) {
   json::Object schema;
@@ -37,7 +52,8 @@ static json::Object describe(const Field &field) {
     json::Array choices;
     for (const std::string &choice : field.choices)
       choices.push_back(choice);
-    choices.push_back(nullptr);
+    if (!field.required)
+      choices.push_back(nullptr);
     schema["enum"] = std::move(choices);
     break;
   }
@@ -49,6 +65,10 @@ static json::Object describe(const Field &field) {
                     json::Object{{"type", "null"}}};
     break;
   }
+  case Field::Kind::object:
+    setType("object");
+    describeMembers(field.members, json::Object(), json::Array(), schema);
+    break;
   case Field::Kind::inert:
     break;
   }
@@ -60,20 +80,12 @@ static json::Object describe(const Field &field) {
 }
 
 static json::Object describe(const Family &family) {
+  json::Object schema{{"title", family.getName()}, {"type", "object"}};
   json::Object properties{{"model_type", json::Object{{"const", family.getName()}}}};
-  json::Array required{"model_type"};
   for (const Field &field : getInertFields())
     properties[field.key] = describe(field);
-  for (const Field &field : family.getFields()) {
-    properties[field.key] = describe(field);
-    if (field.required)
-      required.push_back(field.key);
-  }
-  return json::Object{{"title", family.getName()},
-                      {"type", "object"},
-                      {"properties", std::move(properties)},
-                      {"required", std::move(required)},
-                      {"additionalProperties", false}};
+  describeMembers(family.getFields(), std::move(properties), json::Array{"model_type"}, schema);
+  return schema;
 }
 
 void treadle::printConfigSchema(const FamilyRegistry &families, raw_ostream &os) {

@@ -17,4 +17,7 @@ const Family *FamilyRegistry::find(llvm::StringRef name) const {
   return nullptr;
 }
 
-void treadle::registerAllFamilies(FamilyRegistry &registry) { registry.add(createMiniAxion()); }
+void treadle::registerAllFamilies(FamilyRegistry &registry) {
+  registry.add(createLlama());
+  registry.add(createMiniAxion());
+}

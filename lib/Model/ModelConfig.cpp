@@ -9,6 +9,7 @@
 #include "treadle/Model/ModelConfig.h"
 
 #include "treadle/Model/Family.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace llvm;
 using namespace treadle;
@@ -50,11 +51,18 @@ Field Field::choice(StringRef key, std::vector<std::string> choices, StringRef h
 
 Field Field::ids(StringRef key, StringRef help) { return makeField(key, Kind::ids, help); }
 
+Field Field::object(StringRef key, std::vector<Field> members, StringRef help) {
+  Field field = makeField(key, Kind::object, help);
+  field.members = std::move(members);
+  return field;
+}
+
 Field Field::inert(StringRef key, StringRef help) { return makeField(key, Kind::inert, help); }
 
 Field Field::require() const {
   Field field = *this;
   field.required = true;
+  field.fallback.reset();
   return field;
 }
 
@@ -89,18 +97,38 @@ const ConfigValue *ConfigValues::find(StringRef key) const {
 }
 
 Error ModelConfig::error(StringRef key, const Twine &message) const {
-  return makeError(file + ": " + jsonPointer(key) + ": " + message);
+  std::string pointer;
+  for (StringRef step : split(key, '/'))
+    pointer += jsonPointer(step);
+  return makeError(file + ": " + pointer + ": " + message);
 }
 
 static json::Value valueToJson(const ConfigValue &value) {
   return std::visit([](const auto &held) { return json::Value(held); }, value);
 }
 
+/// Adds the fields that have a value; `path` leads to them.
+static void addFields(ArrayRef<Field> fields, const std::string &path, const ConfigValues &values,
+                      json::Object &object) {
+  for (const Field &field : fields) {
+    const ConfigValue *value = values.find(path + field.key.str());
+    if (!value)
+      continue;
+    if (field.kind != Field::Kind::object) {
+      object[field.key] = valueToJson(*value);
+    } else if (std::get<bool>(*value)) {
+      json::Object inner;
+      addFields(field.members, path + field.key.str() + "/", values, inner);
+      object[field.key] = std::move(inner);
+    } else {
+      object[field.key] = nullptr;
+    }
+  }
+}
+
 json::Object ModelConfig::toJson() const {
   json::Object object = metadata;
   object["model_type"] = family->getName();
-  for (const Field &field : family->getFields())
-    if (const ConfigValue *value = values.find(field.key))
-      object[field.key] = valueToJson(*value);
+  addFields(family->getFields(), "", values, object);
   return object;
 }

@@ -30,22 +30,27 @@ Value Scope::weight(StringRef symbol, StringRef tensor, WeightType type) const {
                              FlatSymbolRefAttr::get(weight.getSymNameAttr()), indices);
 }
 
-Value Scope::matrix(StringRef symbol, StringRef tensor, int64_t outputs, int64_t inputs) const {
-  Type element = builder->getStorageType();
+Value Scope::matrix(StringRef symbol, StringRef tensor, ArrayRef<int64_t> shape,
+                    Type element) const {
   return weight(symbol, tensor,
-                WeightType::get(element.getContext(), {outputs, inputs}, element, Packing::panels));
+                WeightType::get(element.getContext(), shape, element, Packing::panels));
+}
+
+Value Scope::matrix(StringRef symbol, StringRef tensor, int64_t outputs, int64_t inputs) const {
+  return matrix(symbol, tensor, {outputs, inputs}, builder->getStorageType());
+}
+
+Value Scope::plain(StringRef symbol, StringRef tensor, ArrayRef<int64_t> shape) const {
+  Type element = builder->builder.getF32Type();
+  return weight(symbol, tensor,
+                WeightType::get(element.getContext(), shape, element, Packing::plain));
 }
 
 Value Scope::vector(StringRef symbol, StringRef tensor, int64_t size) const {
-  Type element = builder->builder.getF32Type();
-  return weight(symbol, tensor,
-                WeightType::get(element.getContext(), {size}, element, Packing::plain));
+  return plain(symbol, tensor, {size});
 }
 
-Value Scope::scalar(StringRef symbol, StringRef tensor) const {
-  Type element = builder->builder.getF32Type();
-  return weight(symbol, tensor, WeightType::get(element.getContext(), {}, element, Packing::plain));
-}
+Value Scope::scalar(StringRef symbol, StringRef tensor) const { return plain(symbol, tensor, {}); }
 
 Value Scope::appendState(StringRef symbol, int64_t columns, Type element) const {
   SmallVector<int64_t> shape = {builder->getCapacity()};
@@ -167,20 +172,29 @@ void ModuleBuilder::buildHead(int64_t hidden, int64_t vocabulary,
 
 Value ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol, StringRef tensor,
                                  int64_t count, Value x, LayerBody body) {
+  return buildLayers(scope, symbol, tensor, count, ValueRange(x),
+                     [&](const Scope &layer, ValueRange carried) {
+                       return SmallVector<Value>{body(layer, carried[0])};
+                     })[0];
+}
+
+SmallVector<Value> ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol,
+                                              StringRef tensor, int64_t count, ValueRange carried,
+                                              LayersBody body) {
   if (count == 0)
-    return x;
+    return llvm::to_vector(carried);
   Scope inner = scope;
   inner.prefix += (symbol + ".").str();
   inner.tensorPrefixes.clear();
   assert(scope.tensorPrefixes.size() == 1 && "expected no layers within layers");
   for (int64_t i = 0; i < count; ++i)
     inner.tensorPrefixes.push_back((scope.tensorPrefixes[0] + tensor + "." + Twine(i) + ".").str());
-  auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, x,
-                             [&](OpBuilder &, Value index, ValueRange carried) {
+  auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, carried,
+                             [&](OpBuilder &, Value index, ValueRange values) {
                                inner.layer = SlotDim{count, index};
-                               return SmallVector<Value>{body(inner, carried[0])};
+                               return body(inner, values);
                              });
-  return loop.getResult(0);
+  return llvm::to_vector(ValueRange(loop.getResults()));
 }
 
 Value ModuleBuilder::buildPasses(const Scope &scope, Value loops, Value x,

@@ -15,6 +15,7 @@
 #define TREADLE_MODEL_BLOCKS_H
 
 #include "treadle/Model/ModuleBuilder.h"
+#include "treadle/Model/RopeScaling.h"
 
 namespace treadle {
 
@@ -37,6 +38,15 @@ mlir::Value languageHead(const Scope &scope, mlir::Value x, llvm::StringRef symb
 // Linear maps and norms (Linear.cpp, Norm.cpp)
 //===----------------------------------------------------------------------===//
 
+/// Tensor `<tensor>.weight`, and `<tensor>.bias` where `bias`: (R, K) -> (R, outputs).
+mlir::Value linear(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                   llvm::StringRef tensor, int64_t outputs, bool bias = false);
+
+/// The same for several inputs of one type, with the matrix read once.
+llvm::SmallVector<mlir::Value> jointLinear(const Scope &scope, mlir::ValueRange inputs,
+                                           llvm::StringRef symbol, llvm::StringRef tensor,
+                                           int64_t outputs, bool bias = false);
+
 /// y = scale * B (A x) with A: rank x K, B: outputs x rank.
 struct LowRank {
   int64_t rank;
@@ -56,11 +66,13 @@ mlir::Value rmsNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
 //===----------------------------------------------------------------------===//
 
 /// Angles per position of `pairs` rotated pairs, as 64-bit fixed-point turns:
-/// round(theta^(-j / pairs) / 2 pi * 2^64) mod 2^64.
-llvm::SmallVector<int64_t> rotaryTurns(int64_t pairs, double theta);
+/// round(a_j / 2 pi * 2^64) mod 2^64, where a_j = theta^(-j / pairs), scaled.
+llvm::SmallVector<int64_t> rotaryTurns(int64_t pairs, double theta,
+                                       const std::optional<RopeScaling> &scaling = std::nullopt);
 
 /// cos and sin of the rows' angles: (R, 2, pairs).
-mlir::Value rotaryTable(const Scope &scope, const Tokens &tokens, int64_t pairs, double theta);
+mlir::Value rotaryTable(const Scope &scope, const Tokens &tokens, int64_t pairs, double theta,
+                        const std::optional<RopeScaling> &scaling = std::nullopt);
 
 struct AttentionShape {
   int64_t heads;
@@ -69,12 +81,19 @@ struct AttentionShape {
   RopePairing pairing;
 };
 
+/// A second key and value of each token, which enter the same softmax.
+struct AttentionLane {
+  mlir::Value k, v;
+  bool own; ///< whether a token sees only its own, or all up to it
+};
+
 /// Rotates q and k, appends k and v to the states `k` and `v`, and attends to
-/// all keys so far, scaled by 1 / sqrt(headDim).
+/// all keys so far, scaled by 1 / sqrt(headDim). A lane has the states `lane_k` and `lane_v`.
 /// q: (R, heads * headDim), k and v: (R, kvHeads * headDim) -> like q.
 mlir::Value rotaryAttention(const Scope &scope, const Tokens &tokens, mlir::Value rotary,
                             mlir::Value q, mlir::Value k, mlir::Value v,
-                            const AttentionShape &shape);
+                            const AttentionShape &shape,
+                            const std::optional<AttentionLane> &lane = std::nullopt);
 
 //===----------------------------------------------------------------------===//
 // Gates (Gates.cpp)
@@ -82,6 +101,11 @@ mlir::Value rotaryAttention(const Scope &scope, const Tokens &tokens, mlir::Valu
 
 /// silu(gate) * up.
 mlir::Value siluGate(const Scope &scope, mlir::Value gate, mlir::Value up);
+
+/// down(silu(gate(x)) * up(x)) with tensors `<tensor>.gate_proj`, `up_proj` and `down_proj`, the
+/// middle `inner` wide: (R, K) -> (R, K).
+mlir::Value gatedMLP(const Scope &scope, mlir::Value x, llvm::StringRef tensor, int64_t inner,
+                     bool bias = false);
 
 /// again ? g x + (1 - g) origin : x, with g = sigmoid of the scalar `tensor`.
 mlir::Value gateBlend(const Scope &scope, mlir::Value x, mlir::Value origin, mlir::Value again,

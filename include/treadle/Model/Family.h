@@ -87,6 +87,7 @@ private:
 void registerAllFamilies(FamilyRegistry &registry);
 
 /// One function per family of lib/Model/Families.
+std::unique_ptr<Family> createLlama();
 std::unique_ptr<Family> createMiniAxion();
 
 } // namespace treadle

@@ -28,7 +28,8 @@ class Family;
 class FamilyRegistry;
 class TensorSource;
 
-/// The value of a field, by its kind: integer, number, flag, choice, ids.
+/// The value of a field, by its kind: integer, number, flag, choice, ids; of an object, whether it
+/// is there.
 using ConfigValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>>;
 
 /// One key of a config.
@@ -39,6 +40,7 @@ struct Field {
     flag,    ///< true or false
     choice,  ///< one of `choices`
     ids,     ///< a token id or a list of them
+    object,  ///< an object with `members`, or null for none
     inert,   ///< anything: kept as metadata, read by nobody
   };
 
@@ -47,6 +49,7 @@ struct Field {
   llvm::StringRef help;
   double min = 0, max = 0;
   std::vector<std::string> choices;
+  std::vector<Field> members;
   bool required = false;
   /// What holds where the config and the weights say nothing. Without one, the
   /// family's `complete` supplies the value.
@@ -58,6 +61,7 @@ struct Field {
   /// The first choice is the default.
   static Field choice(llvm::StringRef key, std::vector<std::string> choices, llvm::StringRef help);
   static Field ids(llvm::StringRef key, llvm::StringRef help);
+  static Field object(llvm::StringRef key, std::vector<Field> members, llvm::StringRef help);
   static Field inert(llvm::StringRef key, llvm::StringRef help);
 
   Field require() const;
@@ -67,7 +71,7 @@ struct Field {
 /// Keys that published configs carry and that change nothing at inference.
 std::vector<Field> getInertFields();
 
-/// Values of fields by key.
+/// Values of fields by key. A member of an object has the key `<object>/<member>`.
 class ConfigValues {
 public:
   bool has(llvm::StringRef key) const { return values.contains(key); }
@@ -99,7 +103,7 @@ struct ModelConfig {
   ConfigValues values;
   llvm::json::Object metadata; ///< inert and unknown keys, as written
 
-  /// An error at a field: `<file>: /<key>: <message>`.
+  /// An error at a field: `<file>: /<key>: <message>`. The key of a member is as in `values`.
   llvm::Error error(llvm::StringRef key, const llvm::Twine &message) const;
 
   /// All fields with their values, and the metadata.

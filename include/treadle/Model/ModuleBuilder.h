@@ -51,7 +51,13 @@ public:
   /// A reference to a weight. `tensor` is the canonical name within the scope.
   mlir::Value matrix(llvm::StringRef symbol, llvm::StringRef tensor, int64_t outputs,
                      int64_t inputs) const;
+  /// A matrix or a stack of them, in panels of a type of its own.
+  mlir::Value matrix(llvm::StringRef symbol, llvm::StringRef tensor, llvm::ArrayRef<int64_t> shape,
+                     mlir::Type element) const;
   mlir::Value vector(llvm::StringRef symbol, llvm::StringRef tensor, int64_t size) const;
+  /// f32 in row-major order.
+  mlir::Value plain(llvm::StringRef symbol, llvm::StringRef tensor,
+                    llvm::ArrayRef<int64_t> shape) const;
   mlir::Value scalar(llvm::StringRef symbol, llvm::StringRef tensor) const;
 
   /// A reference to a state with one row of `columns` entries per token (0: a
@@ -94,9 +100,15 @@ public:
                  llvm::function_ref<mlir::Value(const Scope &, mlir::Value)> body);
 
   using LayerBody = llvm::function_ref<mlir::Value(const Scope &, mlir::Value)>;
+  using LayersBody =
+      llvm::function_ref<llvm::SmallVector<mlir::Value>(const Scope &, mlir::ValueRange)>;
 
-  /// `count` equal layers as one loop over x. Their symbols begin with
-  /// `<symbol>.`, their tensors with `<tensor>.<i>.`. No layers: x itself.
+  /// `count` equal layers as one loop over some activations. Their symbols begin with
+  /// `<symbol>.`, their tensors with `<tensor>.<i>.`. No layers: the activations themselves.
+  llvm::SmallVector<mlir::Value> buildLayers(const Scope &scope, llvm::StringRef symbol,
+                                             llvm::StringRef tensor, int64_t count,
+                                             mlir::ValueRange carried, LayersBody body);
+  /// The same over one activation.
   mlir::Value buildLayers(const Scope &scope, llvm::StringRef symbol, llvm::StringRef tensor,
                           int64_t count, mlir::Value x, LayerBody body);
 

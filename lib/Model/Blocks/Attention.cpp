@@ -14,25 +14,31 @@ using namespace mlir;
 using namespace treadle;
 
 Value treadle::rotaryAttention(const Scope &scope, const Tokens &tokens, Value rotary, Value q,
-                               Value k, Value v, const AttentionShape &shape) {
+                               Value k, Value v, const AttentionShape &shape,
+                               const std::optional<AttentionLane> &lane) {
   ModuleBuilder &builder = scope.getBuilder();
   OpBuilder &ops = builder.getBuilder();
   Location loc = builder.getLoc();
   auto rotate = [&](Value x, int64_t heads) -> Value {
     return RopeOp::create(ops, loc, x.getType(), x, rotary, heads, shape.pairing);
   };
+  auto append = [&](Value k, Value v, StringRef prefix) -> std::pair<Value, Value> {
+    k = rotate(k, shape.kvHeads);
+    int64_t columns = shape.kvHeads * shape.headDim;
+    Value keys = scope.appendState((prefix + "k").str(), columns, builder.getStorageType());
+    Value values = scope.appendState((prefix + "v").str(), columns, builder.getStorageType());
+    AppendOp::create(ops, loc, k, keys, tokens.position, tokens.valid);
+    AppendOp::create(ops, loc, v, values, tokens.position, tokens.valid);
+    return {keys, values};
+  };
   q = rotate(q, shape.heads);
-  k = rotate(k, shape.kvHeads);
-
-  int64_t columns = shape.kvHeads * shape.headDim;
-  Value keys = scope.appendState("k", columns, builder.getStorageType());
-  Value values = scope.appendState("v", columns, builder.getStorageType());
-  AppendOp::create(ops, loc, k, keys, tokens.position, tokens.valid);
-  AppendOp::create(ops, loc, v, values, tokens.position, tokens.valid);
+  auto [keys, values] = append(k, v, "");
+  auto [laneKeys, laneValues] =
+      lane ? append(lane->k, lane->v, "lane_") : std::pair<Value, Value>();
   double scale = 1.0 / std::sqrt(static_cast<double>(shape.headDim));
   return AttentionOp::create(ops, loc, q.getType(), q, keys, values, tokens.mask, tokens.position,
-                             tokens.valid, /*lane_keys=*/Value(), /*lane_values=*/Value(),
-                             /*bias=*/Value(), ops.getI64IntegerAttr(shape.heads),
+                             tokens.valid, laneKeys, laneValues, /*bias=*/Value(),
+                             ops.getI64IntegerAttr(shape.heads),
                              ops.getI64IntegerAttr(shape.kvHeads), ops.getF32FloatAttr(scale),
-                             /*own=*/UnitAttr());
+                             lane && lane->own ? ops.getUnitAttr() : UnitAttr());
 }

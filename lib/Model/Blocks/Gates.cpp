@@ -17,6 +17,14 @@ Value treadle::siluGate(const Scope &scope, Value gate, Value up) {
                        Activation::silu);
 }
 
+Value treadle::gatedMLP(const Scope &scope, Value x, StringRef tensor, int64_t inner, bool bias) {
+  int64_t width = cast<ShapedType>(x.getType()).getDimSize(1);
+  Value gate = linear(scope, x, "gate_proj", (tensor + ".gate_proj").str(), inner, bias);
+  Value up = linear(scope, x, "up_proj", (tensor + ".up_proj").str(), inner, bias);
+  return linear(scope, siluGate(scope, gate, up), "down_proj", (tensor + ".down_proj").str(), width,
+                bias);
+}
+
 Value treadle::gateBlend(const Scope &scope, Value x, Value origin, Value again, StringRef symbol,
                          StringRef tensor) {
   ModuleBuilder &builder = scope.getBuilder();

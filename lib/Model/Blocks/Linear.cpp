@@ -16,6 +16,34 @@ Value treadle::residual(const Scope &scope, Value x, Value y) {
   return arith::AddFOp::create(builder.getBuilder(), builder.getLoc(), x, y);
 }
 
+/// Weight and bias, where there is one.
+static std::pair<Value, Value> getMatrix(const Scope &scope, StringRef symbol, StringRef tensor,
+                                         int64_t outputs, int64_t inputs, bool bias) {
+  Value weight = scope.matrix(symbol, (tensor + ".weight").str(), outputs, inputs);
+  return {weight, bias ? scope.vector((symbol + ".bias").str(), (tensor + ".bias").str(), outputs)
+                       : Value()};
+}
+
+Value treadle::linear(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                      int64_t outputs, bool bias) {
+  ModuleBuilder &builder = scope.getBuilder();
+  int64_t inputs = cast<ShapedType>(x.getType()).getDimSize(1);
+  auto [weight, offset] = getMatrix(scope, symbol, tensor, outputs, inputs, bias);
+  return LinearOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(outputs), x,
+                          weight, offset);
+}
+
+SmallVector<Value> treadle::jointLinear(const Scope &scope, ValueRange inputs, StringRef symbol,
+                                        StringRef tensor, int64_t outputs, bool bias) {
+  ModuleBuilder &builder = scope.getBuilder();
+  int64_t columns = cast<ShapedType>(inputs.front().getType()).getDimSize(1);
+  auto [weight, offset] = getMatrix(scope, symbol, tensor, outputs, columns, bias);
+  SmallVector<Type> types(inputs.size(), builder.getRowsType(outputs));
+  auto product =
+      JointLinearOp::create(builder.getBuilder(), builder.getLoc(), types, inputs, weight, offset);
+  return llvm::to_vector(ValueRange(product.getOutputs()));
+}
+
 Value treadle::lowRankLinear(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
                              int64_t outputs, LowRank factors) {
   ModuleBuilder &builder = scope.getBuilder();

@@ -23,6 +23,7 @@ from .gpas import gpas
 from .l2_norm import l2_norm
 from .layer_norm import layer_norm
 from .linear import linear
+from .llama import Llama
 from .log_decay import log_decay
 from .low_rank_linear import low_rank_linear
 from .miniaxion import MiniAxion
@@ -35,7 +36,12 @@ from .rope import angle_turns, rope, rope_turns
 from .rounding import STORAGES, Storage, round_bf16, round_to
 from .running_sum import blank_start, read_rows, running_sum
 
-FAMILIES: dict[str, type[Reference]] = {"miniaxion": MiniAxion, "neollm": NeoLLM, "om": Om}
+FAMILIES: dict[str, type[Reference]] = {
+    "llama": Llama,
+    "miniaxion": MiniAxion,
+    "neollm": NeoLLM,
+    "om": Om,
+}
 """Family by the config's `model_type`."""
 
 __all__ = [
@@ -43,6 +49,7 @@ __all__ = [
     "FAMILIES",
     "STORAGES",
     "Activation",
+    "Llama",
     "MiniAxion",
     "NeoLLM",
     "Om",

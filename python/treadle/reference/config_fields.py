@@ -86,6 +86,10 @@ class ConfigFields:
                 raise ValueError(f"/{self._path}{key}/{i}: expected an object or null, got {item!r}")
         return tuple(item if item is None else ConfigFields(item, {}, f"{key}/{i}/") for i, item in enumerate(value))
 
+    def is_inferred(self, key: str) -> bool:
+        """Whether the weights settle that field."""
+        return self._inferred.get(key) is not None
+
     def _get(self, key: str, default: Any) -> Any:
         given, found = self._config.get(key), self._inferred.get(key)
         if given is None:

@@ -12,10 +12,15 @@ A family is a module here with
 
 from types import ModuleType
 
-from . import miniaxion, neollm, om
+from . import llama, miniaxion, neollm, om
 from .case import Case, Flip
 
-FAMILIES: dict[str, ModuleType] = {"miniaxion": miniaxion, "neollm": neollm, "om": om}
+FAMILIES: dict[str, ModuleType] = {
+    "llama": llama,
+    "miniaxion": miniaxion,
+    "neollm": neollm,
+    "om": om,
+}
 
 CASES: list[Case] = [case for family in FAMILIES.values() for case in family.CASES]
 

@@ -8,6 +8,7 @@
 
 #include "Files.h"
 #include "treadle/Model/Family.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 #include "gtest/gtest.h"
@@ -38,13 +39,24 @@ std::string without(StringRef key) {
   return text;
 }
 
-Expected<ModelConfig> parse(StringRef text, const ConfigOptions &options = {}) {
+const FamilyRegistry &getFamilies() {
   static FamilyRegistry *families = [] {
     auto *registry = new FamilyRegistry;
     registerAllFamilies(*registry);
     return registry;
   }();
-  return parseConfig(text, "c.json", *families, options);
+  return *families;
+}
+
+/// As messages list them.
+std::string getFamilyNames() {
+  return join(map_range(getFamilies().getFamilies(),
+                        [](const auto &family) { return family->getName().str(); }),
+              ", ");
+}
+
+Expected<ModelConfig> parse(StringRef text, const ConfigOptions &options = {}) {
+  return parseConfig(text, "c.json", getFamilies(), options);
 }
 
 TEST(ConfigReader, AppliesDefaults) {
@@ -103,7 +115,8 @@ TEST(ConfigReader, TakesTheFamilyOfTheOption) {
   ASSERT_EQ(toText(config.takeError()), "success");
   EXPECT_EQ(config->family->getName(), "miniaxion");
   options.family = "minaxion";
-  EXPECT_EQ(toText(parse(base, options)), "--family: expected one of miniaxion, got minaxion");
+  EXPECT_EQ(toText(parse(base, options)),
+            "--family: expected one of " + getFamilyNames() + ", got minaxion");
 }
 
 TEST(ConfigReader, ReadsAFileOrADirectory) {
@@ -181,11 +194,12 @@ const Malformed malformed[] = {
     {"NoObject", "[1]", "expected a JSON object, got an array"},
     // Keys
     {"NoModelType", without("model_type"),
-     "/model_type: expected one of miniaxion, got none; add the key or pass --family"},
+     "/model_type: expected one of " + getFamilyNames() +
+         ", got none; add the key or pass --family"},
     {"UnknownModelType", with("model_type", "\"axion\""),
-     "/model_type: expected one of miniaxion, got \"axion\""},
+     "/model_type: expected one of " + getFamilyNames() + ", got \"axion\""},
     {"ModelTypeOfWrongType", with("model_type", "3"),
-     "/model_type: expected one of miniaxion, got 3"},
+     "/model_type: expected one of " + getFamilyNames() + ", got 3"},
     {"UnknownKey", with("n_head", "8"),
      "/n_head: expected a known key, the nearest is n_heads; correct it or pass "
      "--allow-unknown-keys"},
