@@ -67,6 +67,7 @@ private:
   LogicalResult lowerBlock(Block &block);
   LogicalResult lowerStage(StageOp stage);
   LogicalResult lowerLoop(LoopOp loop);
+  Value lowerPick(PickOp pick);
 
   /// The memory (or scalar) of a value outside of stages.
   Value memoryOf(Value value);
@@ -153,28 +154,43 @@ LogicalResult EntryLowering::run() {
   return success();
 }
 
-/// (ids, mask, position, valid, loops) -> hidden  or  hidden -> logits   =>   the nine arguments.
+/// (ids, mask, position, valid, loops) -> hidden, hidden -> logits, or (position, valid, loops) of
+/// `open` and `close`   =>   the nine arguments.
 /// The old body stays behind the new block until it is lowered.
 void EntryLowering::replaceArguments() {
   Block &old = function.getBody().front();
-  auto kind = function->getAttrOfType<EntryAttr>("treadle.entry").getKind();
+  enum { input = 3, mask, result, position, valid, loops, numArguments };
+  SmallVector<unsigned> places;
+  switch (function->getAttrOfType<EntryAttr>("treadle.entry").getKind()) {
+  case EntryKind::forward:
+    places = {input, mask, position, valid, loops};
+    break;
+  case EntryKind::head:
+    places = {input};
+    break;
+  case EntryKind::open:
+  case EntryKind::close:
+    places = {position, valid, loops};
+    break;
+  }
   int64_t arenaBytes = cast<IntegerAttr>(function->getAttr("treadle.arena_bytes")).getInt();
   auto bytes = [&](int64_t count) { return MemRefType::get({count}, b.getI8Type()); };
-  Type input = getKernelType(old.getArgument(0).getType());
-  Type mask = kind == EntryKind::forward ? getKernelType(old.getArgument(1).getType()) : bytes(1);
-  Type result = getKernelType(function.getResultTypes()[0]);
-  SmallVector<Type> types = {
-      bytes(arenaBytes), bytes(states.bytes), bytes(weights.bytes), input, mask, result,
-      b.getIndexType(),  b.getIndexType(),    b.getIndexType()};
+  SmallVector<Type> types = {bytes(arenaBytes), bytes(states.bytes), bytes(weights.bytes)};
+  types.append(3, bytes(1)); // what an entry point has no use for
+  types.append(3, b.getIndexType());
+  for (auto [argument, place] : llvm::zip(old.getArguments(), places))
+    types[place] = getKernelType(argument.getType());
+  if (function.getNumResults())
+    types[result] = getKernelType(function.getResultTypes()[0]);
+
   Block *block = b.createBlock(&function.getBody(), function.getBody().begin());
   for (Type type : types)
     block->addArgument(type, function.getLoc());
   arena = block->getArgument(0);
   stateBytes = block->getArgument(1);
   weightBytes = block->getArgument(2);
-  output = block->getArgument(5);
-  const unsigned forwardArguments[] = {3, 4, 6, 7, 8}; // ids, mask, position, valid, loops
-  for (auto [argument, place] : llvm::zip(old.getArguments(), forwardArguments))
+  output = block->getArgument(result);
+  for (auto [argument, place] : llvm::zip(old.getArguments(), places))
     mapping.map(argument, block->getArgument(place));
   function.setFunctionType(b.getFunctionType(types, {}));
 }
@@ -188,6 +204,8 @@ LogicalResult EntryLowering::lowerBlock(Block &block) {
     } else if (auto loop = dyn_cast<LoopOp>(op)) {
       if (failed(lowerLoop(loop)))
         return failure();
+    } else if (auto pick = dyn_cast<PickOp>(op)) {
+      mapping.map(pick.getResult(), lowerPick(pick));
     } else if (!isa<GetWeightOp, GetStateOp>(op)) { // references are resolved where they are used
       b.clone(op, mapping);
     }
@@ -204,6 +222,30 @@ LogicalResult EntryLowering::lowerLoop(LoopOp loop) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forOp.getBody());
   return lowerBlock(*loop.getBody());
+}
+
+/// A load from a constant of the library; equal tables are one.
+Value EntryLowering::lowerPick(PickOp pick) {
+  DenseElementsAttr values = pick.getValues();
+  auto type = MemRefType::get(values.getType().getShape(), b.getF32Type());
+  auto module = function->getParentOfType<ModuleOp>();
+  memref::GlobalOp table;
+  int64_t count = 0;
+  for (auto other : module.getOps<memref::GlobalOp>()) {
+    if (other.getInitialValue() == values)
+      table = other;
+    ++count;
+  }
+  if (!table) {
+    OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+    table = memref::GlobalOp::create(builder, pick.getLoc(), ("table_" + Twine(count)).str(),
+                                     builder.getStringAttr("private"), type, values,
+                                     /*constant=*/true, /*alignment=*/IntegerAttr());
+  }
+  Value memory = memref::GetGlobalOp::create(b, type, table.getSymName());
+  auto indices = llvm::map_to_vector(
+      pick.getIndices(), [&](Value index) { return mapping.lookupOrDefault(index); });
+  return memref::LoadOp::create(b, memory, indices);
 }
 
 LogicalResult EntryLowering::lowerStage(StageOp stage) {

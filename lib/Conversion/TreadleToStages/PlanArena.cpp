@@ -256,14 +256,15 @@ struct PlanArena : public treadle::impl::PlanArenaPassBase<PlanArena> {
     if (!function->hasAttr("treadle.entry"))
       return;
     auto returnOp = cast<func::ReturnOp>(function.getBody().front().getTerminator());
-    if (returnOp.getNumOperands() != 1) {
-      function.emitOpError("expects an entry point with one result");
+    if (returnOp.getNumOperands() > 1) {
+      function.emitOpError("expects an entry point with at most one result");
       return signalPassFailure();
     }
-    if (isa<BlockArgument>(returnOp.getOperand(0))) {
-      OpBuilder builder(returnOp);
-      returnOp.setOperand(0, createCopy(builder, returnOp.getOperand(0)));
-    }
+    for (OpOperand &result : returnOp->getOpOperands())
+      if (isa<BlockArgument>(result.get())) {
+        OpBuilder builder(returnOp);
+        result.set(createCopy(builder, result.get()));
+      }
 
     std::optional<Buffers> buffers;
     do
@@ -271,7 +272,7 @@ struct PlanArena : public treadle::impl::PlanArenaPassBase<PlanArena> {
     while (!uniteCarriedValues(function, *buffers));
 
     DenseMap<Value, int64_t> places;
-    Value output = buffers->getLeader(returnOp.getOperand(0));
+    Value output = returnOp.getNumOperands() ? buffers->getLeader(returnOp.getOperand(0)) : Value();
     int64_t arena = placeBuffers(buffers->getBuffers(), output, places);
 
     Builder builder(&getContext());

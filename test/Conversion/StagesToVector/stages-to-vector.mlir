@@ -2,10 +2,15 @@
 
 treadle.weight @w : !treadle.weight<32x32xf32, panels> slots [3] from ["a", "b", "c"]
 treadle.state @s : !treadle.state<append, 64x32xbf16> slots [3]
+treadle.state @turned : !treadle.state<fixed, 4x32xf32> slots [3]
+
+// Equal tables of numbers are one.
+// CHECK: memref.global "private" constant @table_0 : memref<3xf32> = dense<[1.000000e+00, 5.000000e-01, 2.500000e-01]>
+// CHECK-NOT: memref.global
 
 // The nine arguments of an entry point, and one kernel for the equal stages of all layers.
 // CHECK-LABEL: func.func @head
-// CHECK-SAME: (%[[ARENA:.*]]: memref<{{.*}}xi8>, %[[STATES:.*]]: memref<12288xi8>, %[[WEIGHTS:.*]]: memref<12288xi8>, %{{.*}}: memref<4x32xf32>, %{{.*}}: memref<1xi8>, %{{.*}}: memref<4x32xf32>, %{{.*}}: index, %{{.*}}: index, %{{.*}}: index)
+// CHECK-SAME: (%[[ARENA:.*]]: memref<{{.*}}xi8>, %[[STATES:.*]]: memref<13824xi8>, %[[WEIGHTS:.*]]: memref<12288xi8>, %{{.*}}: memref<4x32xf32>, %{{.*}}: memref<1xi8>, %{{.*}}: memref<4x32xf32>, %{{.*}}: index, %{{.*}}: index, %{{.*}}: index)
 func.func @head(%x: tensor<4x32xf32>) -> tensor<4x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 4>} {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
@@ -28,6 +33,30 @@ func.func @head(%x: tensor<4x32xf32>) -> tensor<4x32xf32> attributes {treadle.en
     treadle.yield %p : tensor<4x32xf32>
   }
   return %z : tensor<4x32xf32>
+}
+
+// What an entry point of a turn has no use for are single bytes.
+// CHECK: func.func @close
+// CHECK-SAME: (%{{.*}}: memref<{{.*}}xi8>, %{{.*}}: memref<{{.*}}xi8>, %{{.*}}: memref<12288xi8>, %{{.*}}: memref<1xi8>, %{{.*}}: memref<1xi8>, %{{.*}}: memref<1xi8>, %[[POSITION:.*]]: index, %{{.*}}: index, %{{.*}}: index)
+func.func @close(%position: index, %valid: index, %loops: index) attributes {treadle.entry = #treadle.entry<close, rows = 4>} {
+  // CHECK: call @rotary_table_0(%[[POSITION]]
+  %angles = treadle.rotary_table at %position {turns = array<i64: 1>} : (index) -> tensor<4x2x1xf32>
+  // CHECK: scf.for %[[LAYER:.*]] =
+  // CHECK: %[[TABLE:.*]] = memref.get_global @table_0
+  // CHECK: memref.load %[[TABLE]][%[[LAYER]]]
+  // CHECK: memref.get_global @table_0
+  treadle.loop %layer max 3 {
+    %s = treadle.get_state @turned[%layer] : !treadle.state<fixed, 4x32xf32>
+    %x = treadle.read_state %s : (!treadle.state<fixed, 4x32xf32>) -> tensor<4x32xf32>
+    %y = treadle.rope %x, %angles {heads = 1 : i64, pairing = #treadle.rope_pairing<half>} : (tensor<4x32xf32>, tensor<4x2x1xf32>) -> tensor<4x32xf32>
+    %f = treadle.pick [%layer] of dense<[1.0, 0.5, 0.25]> : tensor<3xf32>
+    %z = treadle.scale %y by %f : tensor<4x32xf32>
+    %g = treadle.pick [%layer] of dense<[1.0, 0.5, 0.25]> : tensor<3xf32>
+    %w = treadle.scale %z by %g : tensor<4x32xf32>
+    treadle.write_state %w, %s : tensor<4x32xf32>, !treadle.state<fixed, 4x32xf32>
+  }
+  // CHECK: return
+  return
 }
 
 // 4 rows x 1 panel of accumulators, one chain of fma per row.

@@ -81,3 +81,17 @@ func.func @several_results(%x: tensor<4x16xf32>, %w: !treadle.weight<16x16xf32, 
   %y = arith.subf %p#0, %p#1 : tensor<4x16xf32>
   return %y : tensor<4x16xf32>
 }
+
+// An entry point without a result: everything lies in the arena.
+// CHECK-LABEL: func.func @close
+// CHECK-SAME: treadle.arena_bytes = 512
+treadle.state @turned : !treadle.state<fixed, 4x16xf32>
+func.func @close(%position: index, %valid: index, %loops: index) attributes {treadle.entry = #treadle.entry<close, rows = 4>} {
+  %s = treadle.get_state @turned : !treadle.state<fixed, 4x16xf32>
+  // CHECK: offsets = array<i64: 0>
+  %x = treadle.read_state %s : (!treadle.state<fixed, 4x16xf32>) -> tensor<4x16xf32>
+  // CHECK: offsets = array<i64: 256>
+  %y = arith.negf %x : tensor<4x16xf32>
+  treadle.write_state %y, %s : tensor<4x16xf32>, !treadle.state<fixed, 4x16xf32>
+  return
+}

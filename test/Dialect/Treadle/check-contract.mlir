@@ -45,6 +45,27 @@ func.func @computed_slot(%x: tensor<4x8xf32>, %i: index) -> tensor<4x8xf32> attr
 
 // -----
 
+func.func @pick_behind_the_table(%x: tensor<4x8xf32>) -> tensor<4x8xf32> attributes {treadle.entry = #treadle.entry<head, rows = 4>} {
+  %y = treadle.loop %i max 3 carry (%h = %x) : tensor<4x8xf32> {
+    // expected-error @below {{expects slots below 2 of its values, got up to 2}}
+    %f = treadle.pick [%i] of dense<[1.0, 0.5]> : tensor<2xf32>
+    %s = treadle.scale %h by %f : tensor<4x8xf32>
+    treadle.yield %s : tensor<4x8xf32>
+  }
+  return %y : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @computed_pick(%x: tensor<4x8xf32>, %i: index) -> tensor<4x8xf32> attributes {treadle.entry = #treadle.entry<head, rows = 4>} {
+  // expected-error @below {{expects the index of a loop or a constant as slot}}
+  %f = treadle.pick [%i] of dense<[1.0, 0.5]> : tensor<2xf32>
+  %s = treadle.scale %x by %f : tensor<4x8xf32>
+  return %s : tensor<4x8xf32>
+}
+
+// -----
+
 // Nothing is asked of a function that is no entry point.
 func.func @helper(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   %y = arith.negf %x : tensor<?x8xf32>

@@ -1,5 +1,5 @@
 // RUN: treadle-opt %s --split-input-file --verify-diagnostics
-// One function per numbered constraint of treadle.loop and treadle.yield.
+// One function per numbered constraint of treadle.loop, treadle.pick and treadle.yield.
 
 func.func @loop_c1(%x: tensor<4x8xf32>) {
   // expected-error@+1 {{expects a positive max, got -1}}
@@ -65,4 +65,20 @@ func.func @loop_c3_results(%x: tensor<4x8xf32>) {
 func.func @yield_c1(%x: tensor<4x8xf32>) {
   // expected-error@+1 {{expects parent op to be one of 'treadle.loop, treadle.stage'}}
   treadle.yield %x : tensor<4x8xf32>
+}
+
+// -----
+
+func.func @pick_c1(%i: index) {
+  // expected-error@+1 {{expects one index per dimension of its values, 'tensor<3x1xf32>', got 1}}
+  %f = treadle.pick [%i] of dense<1.0> : tensor<3x1xf32>
+  return
+}
+
+// -----
+
+func.func @pick_c1_none() {
+  // expected-error@+1 {{expects one index per dimension of its values, 'tensor<f32>', got 0}}
+  %f = treadle.pick [] of dense<1.0> : tensor<f32>
+  return
 }

@@ -45,6 +45,8 @@ func.func @loops(%x: tensor<16x256xf32>, %loops: index) -> tensor<16x256xf32> {
   %y = treadle.loop %pass to %loops max 4 carry (%h = %x) : tensor<16x256xf32> {
     // CHECK: treadle.loop %{{.*}} max 2 carry (%{{.*}} = %{{.*}}, %{{.*}} = %{{.*}}) : tensor<16x256xf32>, tensor<16x256xf32> {
     %z:2 = treadle.loop %layer max 2 carry (%g = %h, %f = %x) : tensor<16x256xf32>, tensor<16x256xf32> {
+      // CHECK: treadle.pick[%{{.*}}, %{{.*}}] of dense<{{.*}}> : tensor<1x2xf32>
+      %number = treadle.pick [%pass, %layer] of dense<[[1.0, 0.5]]> : tensor<1x2xf32>
       // CHECK: treadle.yield %{{.*}}, %{{.*}} : tensor<16x256xf32>, tensor<16x256xf32>
       treadle.yield %f, %g : tensor<16x256xf32>, tensor<16x256xf32>
     }
@@ -94,6 +96,8 @@ func.func @tokens(%ids: tensor<?xi32>, %e: !treadle.weight<2048x256xf32, panels>
   %0 = treadle.embedding %ids, %e : (tensor<?xi32>, !treadle.weight<2048x256xf32, panels>) -> tensor<?x256xf32>
   // CHECK: treadle.rotary_table %{{.*}} at %{{.*}} {turns = array<i64: 1, 2>} : (tensor<?xi32>, index) -> tensor<?x2x2xf32>
   %1 = treadle.rotary_table %ids at %position {turns = array<i64: 1, 2>} : (tensor<?xi32>, index) -> tensor<?x2x2xf32>
+  // CHECK: treadle.rotary_table at %{{.*}} {reversed, turns = array<i64: 1, 2>} : (index) -> tensor<4x2x2xf32>
+  %turned = treadle.rotary_table at %position {reversed, turns = array<i64: 1, 2>} : (index) -> tensor<4x2x2xf32>
   return
 }
 

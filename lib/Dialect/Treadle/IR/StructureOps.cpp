@@ -1,4 +1,4 @@
-//===- StructureOps.cpp - loop and stage ---===//
+//===- StructureOps.cpp - loop, pick and stage ---===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -113,6 +113,19 @@ void LoopOp::print(OpAsmPrinter &printer) {
   printer.printRegion(getBodyRegion(), /*printEntryBlockArgs=*/false,
                       /*printBlockTerminators=*/!getInits().empty());
   printer.printOptionalAttrDict((*this)->getAttrs(), {"max", "operandSegmentSizes"});
+}
+
+//===----------------------------------------------------------------------===//
+// PickOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult PickOp::verify() {
+  // pick_c1
+  if (int64_t rank = getValues().getType().getRank();
+      rank == 0 || int64_t(getIndices().size()) != rank)
+    return emitOpError("expects one index per dimension of its values, ")
+           << getValues().getType() << ", got " << getIndices().size();
+  return success();
 }
 
 //===----------------------------------------------------------------------===//

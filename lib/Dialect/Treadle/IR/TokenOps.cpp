@@ -61,5 +61,5 @@ LogicalResult RotaryTableOp::verify() {
     return emitOpError("expects a result R x 2 x ")
            << getTurns().size() << ", got " << getResult().getType();
   // rotary_table_c2
-  return verifySameRows(*this, getLike(), getResult());
+  return getLike() ? verifySameRows(*this, getLike(), getResult()) : success();
 }

@@ -10,6 +10,7 @@
 #include "treadle/Dialect/Treadle/Transforms/Passes.h"
 
 #include "mlir/IR/Matchers.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace treadle {
 #define GEN_PASS_DEF_CHECKCONTRACTPASS
@@ -37,7 +38,7 @@ static LogicalResult checkTypes(Operation *op) {
 
 /// An op that a target knows how to run.
 static LogicalResult checkOp(Operation *op) {
-  if (isa<StageCoreOpInterface, LoopOp, YieldOp, GetWeightOp, GetStateOp, func::ReturnOp>(op) ||
+  if (isa<StageCoreOpInterface, LoopOp, YieldOp, PickOp, GetWeightOp, GetStateOp, func::ReturnOp>(op) ||
       op->hasTrait<OpTrait::ConstantLike>())
     return success();
   bool hasTensors = llvm::any_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
@@ -50,26 +51,48 @@ static LogicalResult checkOp(Operation *op) {
   return success();
 }
 
-/// The slot stays below the symbol's slot dimension in every iteration.
-template <typename SymbolOp, typename RefOp>
-static LogicalResult checkSlots(RefOp ref, SymbolTable &symbols) {
-  auto symbol = symbols.lookup<SymbolOp>(ref.getSymbol());
-  for (auto [slot, size] : llvm::zip(ref.getSlot(), symbol.getSlots())) {
-    int64_t bound = 0;
-    APInt constant;
-    auto argument = dyn_cast<BlockArgument>(slot);
-    auto loop = argument ? dyn_cast<LoopOp>(argument.getOwner()->getParentOp()) : LoopOp();
-    if (loop && loop.getIndex() == slot)
-      bound = loop.getMax();
-    else if (matchPattern(slot, m_ConstantInt(&constant)) && !constant.isNegative())
-      bound = constant.getSExtValue() + 1;
-    else
-      return ref.emitOpError("expects the index of a loop or a constant as slot");
+/// One more than the largest value of the index of a loop or of a constant; 0 for others.
+static int64_t boundOf(Value index) {
+  APInt constant;
+  auto argument = dyn_cast<BlockArgument>(index);
+  auto loop = argument ? dyn_cast<LoopOp>(argument.getOwner()->getParentOp()) : LoopOp();
+  if (loop && loop.getIndex() == index)
+    return loop.getMax();
+  if (matchPattern(index, m_ConstantInt(&constant)) && !constant.isNegative())
+    return constant.getSExtValue() + 1;
+  return 0;
+}
+
+/// Each index stays below the size of its dimension in every iteration.
+static LogicalResult checkIndices(Operation *op, ValueRange indices, ArrayRef<int64_t> sizes,
+                                  StringRef what) {
+  for (auto [index, size] : llvm::zip(indices, sizes)) {
+    int64_t bound = boundOf(index);
+    if (bound == 0)
+      return op->emitOpError("expects the index of a loop or a constant as slot");
     if (bound > size)
-      return ref.emitOpError("expects slots below ")
-             << size << " of @" << ref.getSymbol() << ", got up to " << bound - 1;
+      return op->emitOpError("expects slots below ")
+             << size << " of " << what << ", got up to " << bound - 1;
   }
   return success();
+}
+
+/// What an op reads by the iteration of loops is there.
+static LogicalResult checkSlots(Operation *op, SymbolTable &symbols) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](GetWeightOp get) {
+        auto weight = symbols.lookup<WeightOp>(get.getSymbol());
+        return checkIndices(op, get.getSlot(), weight.getSlots(), "@" + get.getSymbol().str());
+      })
+      .Case([&](GetStateOp get) {
+        auto state = symbols.lookup<StateOp>(get.getSymbol());
+        return checkIndices(op, get.getSlot(), state.getSlots(), "@" + get.getSymbol().str());
+      })
+      .Case([&](PickOp pick) {
+        return checkIndices(op, pick.getIndices(), pick.getValues().getType().getShape(),
+                            "its values");
+      })
+      .Default(success());
 }
 
 namespace {
@@ -80,12 +103,8 @@ struct CheckContract : public treadle::impl::CheckContractPassBase<CheckContract
       if (!function->hasAttr("treadle.entry"))
         continue;
       WalkResult result = function.getBody().walk([&](Operation *op) {
-        LogicalResult checked = success(succeeded(checkTypes(op)) && succeeded(checkOp(op)));
-        if (auto weight = dyn_cast<GetWeightOp>(op); weight && succeeded(checked))
-          checked = checkSlots<WeightOp>(weight, symbols);
-        if (auto state = dyn_cast<GetStateOp>(op); state && succeeded(checked))
-          checked = checkSlots<StateOp>(state, symbols);
-        return WalkResult(checked);
+        return WalkResult(success(succeeded(checkTypes(op)) && succeeded(checkOp(op)) &&
+                                  succeeded(checkSlots(op, symbols))));
       });
       if (result.wasInterrupted())
         return signalPassFailure();

@@ -1,4 +1,4 @@
-//===- TreadleStructureOps.td - loop, stage, yield ---------*- tablegen -*-===//
+//===- TreadleStructureOps.td - loop, pick, stage, yield ---*- tablegen -*-===//
 //
 // Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
 // See LICENSE for license information.
@@ -46,6 +46,29 @@ def Treadle_LoopOp : Treadle_Op<"loop", [
     ::mlir::BlockArgument getIndex() { return getBody()->getArgument(0); }
     ::mlir::Block::BlockArgListType getCarried() { return getBody()->getArguments().drop_front(); }
   }];
+}
+
+def Treadle_PickOp : Treadle_Op<"pick", [Pure]> {
+  let summary = "one of several numbers, by the iteration of the enclosing loops";
+  let description = [{
+    y = values[i, j, ...]
+
+    What a formula makes of a layer's number, say, where the layers are a loop. Behind the
+    contract each index is, as a slot is, that of a loop or a constant, below the size of
+    its dimension.
+
+    Constraints:
+    * (C1) There is one index per dimension of `values`, and at least one.
+
+    Example:
+    ```mlir
+    %f = treadle.pick [%layer] of dense<[1.0, 0.707106769, 0.577350259]> : tensor<3xf32>
+    ```
+  }];
+  let arguments = (ins Variadic<Index>:$indices, FloatElementsAttr<32>:$values);
+  let results = (outs F32:$result);
+  let assemblyFormat = "`[` $indices `]` `of` $values attr-dict";
+  let hasVerifier = 1;
 }
 
 def Treadle_StageOp : Treadle_Op<"stage", [

@@ -47,7 +47,7 @@ def Treadle_RotaryTableOp : Treadle_RowCoreOp<"rotary_table", [Pure]> {
 
     Constraints:
     * (C1) The result is R x 2 x P with P = number of `turns`.
-    * (C2) The result has one row per row of `like`.
+    * (C2) The result has one row per row of `like`, where that is given.
 
     Example:
     ```mlir
@@ -55,10 +55,10 @@ def Treadle_RotaryTableOp : Treadle_RowCoreOp<"rotary_table", [Pure]> {
       : (tensor<16xi32>, index) -> tensor<16x2x1xf32>
     ```
   }];
-  let arguments = (ins Treadle_Ids:$like, Index:$position, DenseI64ArrayAttr:$turns,
+  let arguments = (ins Optional<Treadle_Ids>:$like, Index:$position, DenseI64ArrayAttr:$turns,
                        UnitAttr:$reversed);
   let results = (outs Treadle_RotaryTable:$result);
-  let assemblyFormat = "$like `at` $position attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "($like^)? `at` $position attr-dict `:` functional-type(operands, results)";
 }
 
 //===----------------------------------------------------------------------===//

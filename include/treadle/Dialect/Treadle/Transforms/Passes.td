@@ -39,10 +39,10 @@ def CheckContractPass : Pass<"treadle-check-contract", "::mlir::ModuleOp"> {
   let description = [{
     The border between model code and target code. In every entry point:
     * all tensors are static;
-    * every op is a stage core, elementwise over rank-2 f32, `loop`, `yield`, a
+    * every op is a stage core, elementwise over rank-2 f32, `loop`, `yield`, `pick`, a
       reference, scalar arithmetic, a constant or the return;
-    * the slot of a reference is a loop's index or a constant, below the slot
-      dimension for every iteration.
+    * the slot of a reference, and an index of `pick`, is a loop's index or a constant,
+      below the size of its dimension for every iteration.
   }];
 }
 
