@@ -27,6 +27,7 @@ from .llama import Llama
 from .log_decay import log_decay
 from .low_rank_linear import low_rank_linear
 from .miniaxion import MiniAxion
+from .nanohammer import NanoHammer
 from .neollm import NeoLLM
 from .ngram_embedding import ngram_embedding
 from .om import Om
@@ -39,6 +40,7 @@ from .running_sum import blank_start, read_rows, running_sum
 FAMILIES: dict[str, type[Reference]] = {
     "llama": Llama,
     "miniaxion": MiniAxion,
+    "nanohammer": NanoHammer,
     "neollm": NeoLLM,
     "om": Om,
 }
@@ -51,6 +53,7 @@ __all__ = [
     "Activation",
     "Llama",
     "MiniAxion",
+    "NanoHammer",
     "NeoLLM",
     "Om",
     "Reference",

@@ -24,6 +24,13 @@ class ConfigFields:
             raise ValueError(f"/{self._path}{key}: expected a positive integer, got {value!r}")
         return value
 
+    def count(self, key: str, default: int, most: int) -> int:
+        """An integer in 0 ... most."""
+        value = self._get(key, default)
+        if type(value) is not int or not 0 <= value <= most:
+            raise ValueError(f"/{self._path}{key}: expected an integer in 0 ... {most}, got {value!r}")
+        return value
+
     def number(self, key: str, default: float, least: float = 0, most: float = float("inf")) -> float:
         """A positive finite number in [least, most]."""
         value = self._get(key, default)

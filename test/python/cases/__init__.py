@@ -12,12 +12,13 @@ A family is a module here with
 
 from types import ModuleType
 
-from . import llama, miniaxion, neollm, om
+from . import llama, miniaxion, nanohammer, neollm, om
 from .case import Case, Flip
 
 FAMILIES: dict[str, ModuleType] = {
     "llama": llama,
     "miniaxion": miniaxion,
+    "nanohammer": nanohammer,
     "neollm": neollm,
     "om": om,
 }
