@@ -43,7 +43,7 @@ std::vector<Field> treadle::getDecoderFields() {
       Field::flag("mlp_bias", "whether the MLP's projections have biases").otherwise(false),
       Field::flag("tie_word_embeddings", "whether the head is the embedding's matrix")
           .otherwise(false),
-      Field::ids("eos_token_id", "ids that end a text; default 2"),
+      Field::ids("eos_token_id", "ids that end a text"),
   };
 }
 

@@ -20,4 +20,5 @@ const Family *FamilyRegistry::find(llvm::StringRef name) const {
 void treadle::registerAllFamilies(FamilyRegistry &registry) {
   registry.add(createLlama());
   registry.add(createMiniAxion());
+  registry.add(createNanoHammer());
 }

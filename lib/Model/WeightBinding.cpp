@@ -53,11 +53,18 @@ static llvm::SmallVector<int64_t> withoutOnes(llvm::ArrayRef<int64_t> shape) {
   return llvm::filter_to_vector(shape, [](int64_t size) { return size != 1; });
 }
 
+/// A stack of one is the matrix.
+static llvm::ArrayRef<int64_t> withoutStacksOfOne(llvm::ArrayRef<int64_t> shape) {
+  while (shape.size() > 2 && shape.front() == 1)
+    shape = shape.drop_front();
+  return shape;
+}
+
 static bool fits(const Tensor &tensor, WeightOp weight) {
   SourceView view = getSourceView(weight);
   // Of a matrix as it stands a side of size 1 says which way round it is stored.
   if (!weight.getView() && weight.getType().getPacking() == Packing::panels)
-    return tensor.shape == llvm::ArrayRef(view.shape);
+    return withoutStacksOfOne(tensor.shape) == withoutStacksOfOne(view.shape);
   return withoutOnes(tensor.shape) == withoutOnes(view.shape);
 }
 
@@ -126,6 +133,25 @@ static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const Tenso
     warn(source.getPath() + ": the model does not use " + names);
 }
 
+/// The tensor of that canonical name, or the parts in which it is stored instead.
+static llvm::Expected<llvm::SmallVector<const Tensor *>>
+findTensors(const Family &family, const NamedTensors &tensors, llvm::StringRef name,
+            WeightOp weight, const TensorSource &source) {
+  llvm::SmallVector<const Tensor *> found;
+  if (const Tensor *tensor = tensors.find(name))
+    found.push_back(tensor);
+  else
+    while (const Tensor *part = tensors.find(family.getPart(name, found.size())))
+      found.push_back(part);
+  if (found.empty())
+    return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
+                     describeShape(getSourceView(weight).shape) + ", got none");
+  if (int64_t size = found.size() > 1 ? weight.getType().getShape()[0] : 0; size % found.size())
+    return makeError(source.getPath() + ": " + name + ": expected one tensor or " +
+                     llvm::Twine(size) + " parts, got " + llvm::Twine(found.size()));
+  return found;
+}
+
 llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const TensorSource &source,
                                  WarningHandler warn) {
   llvm::Expected<NamedTensors> tensors = nameTensors(family, source);
@@ -136,14 +162,24 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
   llvm::SmallVector<Slot> fixed, turnable;
   for (auto weight : module.getOps<WeightOp>()) {
     llvm::SmallVector<llvm::StringRef> names;
+    size_t parts = 0;
     for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
-      const Tensor *tensor = tensors->find(name);
-      if (!tensor)
-        return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
-                         describeShape(getSourceView(weight).shape) + ", got none");
-      (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
-      names.push_back(tensor->name);
-      read.insert(tensor);
+      llvm::Expected<llvm::SmallVector<const Tensor *>> found =
+          findTensors(family, *tensors, name, weight, source);
+      if (!found)
+        return found.takeError();
+      // A symbol has one number of parts for all its slots.
+      if (names.empty())
+        parts = found->size();
+      if (found->size() != parts)
+        return makeError(source.getPath() + ": " + name + ": expected " + llvm::Twine(parts) +
+                         (parts == 1 ? " tensor" : " parts") + " as in the layers before, got " +
+                         llvm::Twine(found->size()));
+      for (const Tensor *tensor : *found) {
+        (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
+        names.push_back(tensor->name);
+        read.insert(tensor);
+      }
     }
     weight.setSourcesAttr(Builder(module.getContext()).getStrArrayAttr(names));
   }

@@ -96,6 +96,44 @@ mlir::Value rotaryAttention(const Scope &scope, const Tokens &tokens, mlir::Valu
                             const std::optional<AttentionLane> &lane = std::nullopt);
 
 //===----------------------------------------------------------------------===//
+// A state stream: a sum over tokens, and cells that work on it (StateStream.cpp)
+//===----------------------------------------------------------------------===//
+
+enum class Accumulation { sum, mean, none };
+
+/// How tokens enter the sum and leave it.
+struct StateStream {
+  int64_t width; ///< of a state
+  Accumulation accumulation;
+  RopePairing pairing; ///< which columns rotate together
+  int64_t lag;         ///< a token reads the state of that many tokens before
+};
+
+/// Appends the sum over all tokens of x, each rotated by its position, to the state `integral`.
+/// Returns what each token reads: (R, width) -> (R, width). `rotary` has width / 2 pairs.
+mlir::Value accumulate(const Scope &scope, const Tokens &tokens, mlir::Value x, mlir::Value rotary,
+                       const StateStream &stream);
+
+/// What tokens read, zeros for the first `lag`, rotated back by each one's position.
+mlir::Value readBack(const Scope &scope, const Tokens &tokens, mlir::Value state,
+                     mlir::Value rotary, const StateStream &stream);
+
+struct StateCell {
+  int64_t heads, inner; ///< `inner`: width of a head's MLP
+  double eps;
+  Activation activation;
+  bool perHead;    ///< whether each head has matrices of its own
+  bool normsState; ///< whether the norm behind the MLP is of the new state, or of its change
+  bool normBias, mlpBias;
+};
+
+/// s + step * norm(mlp(norm(s))), or norm(s + step * mlp(norm(s))), over each head of each row:
+/// (R, C) -> (R, C). Tensors `<tensor>.pre_norm`, `mlp.0`, `mlp.2`, `post_norm` and `step_size`.
+/// The matrices are f32 whatever the storage: states do not lose bits from layer to layer.
+mlir::Value stateCell(const Scope &scope, mlir::Value s, llvm::StringRef tensor,
+                      const StateCell &cell);
+
+//===----------------------------------------------------------------------===//
 // Gates (Gates.cpp)
 //===----------------------------------------------------------------------===//
 
