@@ -318,7 +318,8 @@ typedef struct treadle_model_api {
    * by the digest of their header, and mapped, not read: see model_verify. The
    * file must not be cut while the model is open. `params` NULL: all defaults.
    *   INVALID_ARGUMENT  external weights but no path, or the reverse
-   *   UNSUPPORTED       no code for the device
+   *   UNSUPPORTED       no code for the device, or for a processor that can do
+   *                     less than the one that the library is compiled for
    *   IO                the file cannot be opened, read or mapped
    *   MISMATCH          not packed for this library, or with other content
    *                     than it was compiled with, if it was with any

@@ -18,6 +18,7 @@
 #include "treadle/Support/Error.h"
 #include "treadle/Target/CPU/EmitKernels.h"
 #include "treadle/Target/CPU/Passes.h"
+#include "treadle/Target/CPU/RequiredFeatures.h"
 #include "treadle/Target/LinkLibrary.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/DiagnosticPrinter.h"
@@ -193,6 +194,8 @@ static Expected<ProgramFacts> collectFacts(const BinaryInput &input, ModelAttr m
   facts.configDigest = computeConfigDigest(model);
   facts.libraryId = computeLibraryId(input.module, facts.configDigest,
                                      target.triple + " " + target.cpu + " " + target.features);
+  facts.cpu = target.cpu;
+  facts.cpuFeatures = getRequiredFeatures(target);
   facts.weights = weights;
   if (input.options.golden.empty())
     return facts;

@@ -73,6 +73,9 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
                    "versions of the compiler");
     return TREADLE_STATUS_UNSUPPORTED;
   }
+  status = treadle_check_cpu(message, messageSize);
+  if (status != TREADLE_STATUS_OK)
+    return status;
 
   treadle_model *model = calloc(1, sizeof(*model));
   if (!model) {

@@ -43,7 +43,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(2)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(3)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -231,6 +231,23 @@ typedef struct treadle_program_golden {
 } treadle_program_golden;
 
 //===----------------------------------------------------------------------===//
+// The processor
+//===----------------------------------------------------------------------===//
+
+/// Something that entry points may execute, and how an x86-64 processor says
+/// that it can: CPUID with eax = leaf and ecx = subleaf answers with `bit` set
+/// in `reg` (0 to 3: eax, ebx, ecx, edx), and the system saves the registers
+/// (all bits of `xcr0` are set in XCR0).
+typedef struct treadle_program_cpu_feature {
+  treadle_program_span name; ///< as compilers call it: avx512f
+  uint32_t leaf;
+  uint32_t subleaf;
+  uint32_t reg;
+  uint32_t bit;
+  uint64_t xcr0;
+} treadle_program_cpu_feature;
+
+//===----------------------------------------------------------------------===//
 // The image
 //===----------------------------------------------------------------------===//
 
@@ -247,6 +264,9 @@ typedef struct treadle_program_header {
   treadle_program_span entries; ///< treadle_program_entry
   treadle_program_span states;  ///< treadle_program_state
   treadle_program_span golden;  ///< treadle_program_golden
+
+  treadle_program_span cpu; ///< string: the processor that entry points are for
+  treadle_program_span cpu_features; ///< treadle_program_cpu_feature
 
   /// SHA-256 of the config in canonical form.
   uint8_t config_digest[32];

@@ -10,6 +10,7 @@
 //
 //   Api.c         the table, and names of status codes
 //   Model.c       open and close, descriptions
+//   Cpu.c         whether the machine can run the library
 //   Weights.c     finding and checking the container of weights
 //   Session.c     create, destroy, reset, fork, the layout of a session's memory
 //   Forward.c     cutting tokens into entry calls; recompute
@@ -132,6 +133,13 @@ bool treadle_read_struct(void *own, size_t size, const void *callers);
 /// Writes `*own` into a caller's struct of its own `struct_size`. Fails if that
 /// is smaller than the first version of the struct.
 bool treadle_write_struct(void *callers, const void *own, size_t size);
+
+//===----------------------------------------------------------------------===//
+// Cpu.c
+//===----------------------------------------------------------------------===//
+
+/// UNSUPPORTED where the machine lacks what entry points may execute.
+treadle_status treadle_check_cpu(char *message, size_t message_size);
 
 //===----------------------------------------------------------------------===//
 // Weights.c

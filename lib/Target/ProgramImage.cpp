@@ -384,6 +384,13 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
   }
   header.golden = image.append(llvm::ArrayRef(golden));
 
+  std::vector<treadle_program_cpu_feature> features;
+  for (const CPUFeature &feature : facts.cpuFeatures)
+    features.push_back({image.append(feature.name), feature.leaf, feature.subleaf, feature.reg,
+                        feature.bit, feature.xcr0});
+  header.cpu_features = image.append(llvm::ArrayRef(features));
+  header.cpu = image.append(StringRef(facts.cpu));
+
   llvm::copy(facts.configDigest, header.config_digest);
   llvm::copy(facts.libraryId, header.library_id);
   header.vocab_size = model->getVocabulary();

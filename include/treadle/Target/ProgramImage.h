@@ -45,6 +45,13 @@ struct WeightsImage {
   Sha256Digest contentDigest{}; ///< zero: any content
 };
 
+/// Something that entry points may execute; Program.h explains the fields.
+struct CPUFeature {
+  llvm::StringRef name;
+  uint32_t leaf, subleaf, reg, bit;
+  uint64_t xcr0;
+};
+
 /// What the reference says of one input.
 struct GoldenVector {
   std::vector<int32_t> ids;
@@ -60,6 +67,8 @@ struct ProgramFacts {
   std::string infoJson;
   Sha256Digest configDigest{};
   Sha256Digest libraryId{};
+  std::string cpu;
+  std::vector<CPUFeature> cpuFeatures;
   WeightsImage weights;
   std::vector<GoldenVector> golden;
 };
