@@ -102,13 +102,16 @@ static bool areTransposed(llvm::ArrayRef<Slot> slots) {
 }
 
 /// What no weight reads may be a copy of a tied matrix: then it repeats its numbers.
-static llvm::Error checkCopies(const Family &family, const NamedTensors &tensors,
-                               llvm::DenseSet<const Tensor *> &read) {
+static llvm::Error checkCopies(const Family &family, const TensorSource &source,
+                               const NamedTensors &tensors, llvm::DenseSet<const Tensor *> &read) {
   for (const auto &[copyName, originalName] : family.getCopies()) {
     const Tensor *copy = tensors.find(copyName), *original = tensors.find(originalName);
+    if (!copy || !original || !read.insert(copy).second)
+      continue;
     int64_t difference;
-    if (!copy || !original || !read.insert(copy).second ||
-        haveEqualNumbers(*copy, *original, &difference))
+    bool equal = haveEqualNumbers(*copy, *original, &difference);
+    source.releasePages();
+    if (equal)
       continue;
     return makeError(copy->file + ": " + copy->name + ": expected the numbers of " +
                      original->name + ", which the config ties it to, got others from element " +
@@ -195,7 +198,7 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
       return error;
   }
 
-  if (llvm::Error error = checkCopies(family, *tensors, read))
+  if (llvm::Error error = checkCopies(family, source, *tensors, read))
     return error;
   warnOfUnread(read, source, warn);
   return llvm::Error::success();

@@ -17,6 +17,7 @@
 #include "llvm/Support/MathExtras.h"
 
 #include <cmath>
+#include <limits>
 
 using namespace mlir;
 using namespace treadle;
@@ -147,8 +148,9 @@ public:
   void packSlot(WeightOp weight, llvm::ArrayRef<const Tensor *> sources, int64_t stride);
 
 private:
-  void packPlain(WeightType type, SlotReader &reader);
-  void packPanels(WeightType type, SlotReader &reader);
+  template <bool isBF16> void pack(WeightType type, SlotReader &reader);
+  template <bool isBF16> void packPlain(WeightType type, SlotReader &reader);
+  template <bool isBF16> void packPanels(WeightType type, SlotReader &reader);
 
   Sink &sink;
   WarningHandler warn; ///< until it has been called
@@ -163,12 +165,23 @@ static uint16_t toBF16(float value) {
   return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
-/// Stores `value` as element `index` of `bytes`.
-static void store(llvm::MutableArrayRef<uint8_t> bytes, int64_t index, float value, bool isBF16) {
-  if (isBF16)
-    llvm::support::endian::write16le(&bytes[2 * index], toBF16(value));
-  else
-    llvm::support::endian::write32le(&bytes[4 * index], llvm::bit_cast<uint32_t>(value));
+/// Stores `value` in front of `to`, and moves on.
+template <bool isBF16> static void store(uint8_t *&to, float value) {
+  if constexpr (isBF16) {
+    llvm::support::endian::write16le(to, toBF16(value));
+    to += 2;
+  } else {
+    llvm::support::endian::write32le(to, llvm::bit_cast<uint32_t>(value));
+    to += 4;
+  }
+}
+
+/// Without an early exit, so that it takes several at a time.
+static bool areFinite(llvm::ArrayRef<float> values) {
+  bool finite = true;
+  for (float value : values)
+    finite &= std::abs(value) <= std::numeric_limits<float>::max();
+  return finite;
 }
 
 SlotReader::SlotReader(llvm::ArrayRef<const Tensor *> sources, WeightOp weight,
@@ -201,7 +214,7 @@ void SlotReader::read(int64_t first, llvm::MutableArrayRef<float> out) {
     size_t count = std::min<size_t>(out.size(), sizes.back() - along);
     llvm::MutableArrayRef<float> run = out.take_front(count);
     source.read(offset, strides.back(), run);
-    if (warn && !llvm::all_of(run, [](float value) { return std::isfinite(value); })) {
+    if (warn && !areFinite(run)) {
       warn(source.file + ": " + quote(source.name) +
            ": holds NaN or infinity, and so will the results");
       warn = nullptr;
@@ -211,8 +224,7 @@ void SlotReader::read(int64_t first, llvm::MutableArrayRef<float> out) {
   }
 }
 
-void Packer::packPlain(WeightType type, SlotReader &reader) {
-  bool isBF16 = type.getElementType().isBF16();
+template <bool isBF16> void Packer::packPlain(WeightType type, SlotReader &reader) {
   int64_t width = isBF16 ? 2 : 4, count = llvm::product_of(type.getShape());
   std::vector<float> values;
   std::vector<uint8_t> bytes;
@@ -220,42 +232,55 @@ void Packer::packPlain(WeightType type, SlotReader &reader) {
     values.resize(std::min(chunkSize, count - first));
     bytes.resize(values.size() * width);
     reader.read(first, values);
-    for (size_t i = 0; i < values.size(); ++i)
-      store(bytes, i, values[i], isBF16);
+    uint8_t *to = bytes.data();
+    for (float value : values)
+      store<isBF16>(to, value);
     sink.write(bytes);
   }
 }
 
 /// One panel at a time: 16 outputs, K in order, `depth` neighbouring k together. The matrices of a
-/// stack follow each other.
-void Packer::packPanels(WeightType type, SlotReader &reader) {
-  bool isBF16 = type.getElementType().isBF16();
+/// stack follow each other. What lies past the last output or the last k is zero.
+template <bool isBF16> void Packer::packPanels(WeightType type, SlotReader &reader) {
+  constexpr int64_t depth = isBF16 ? 2 : 1;
+  assert(depth == getPanelDepth(type.getElementType()) && "expected the layout of panels");
   int64_t outputs = type.getShape().take_back(2)[0], inputs = type.getShape().back();
-  int64_t depth = getPanelDepth(type.getElementType());
   int64_t panels = llvm::divideCeilSigned(outputs, panelWidth);
   int64_t matrices = llvm::product_of(type.getShape().drop_back(2));
-  std::vector<float> row(inputs);
+  int64_t rowSize = llvm::alignTo(inputs, depth);
+  std::vector<float> rows(panelWidth * rowSize);
   std::vector<uint8_t> panel(getSlotBytes(type) / (matrices * panels));
   for (int64_t index = 0; index < matrices * panels; ++index) {
     int64_t origin = index / panels * outputs, first = index % panels * panelWidth;
-    if (outputs - first < panelWidth || inputs % depth)
-      llvm::fill(panel, 0);
-    for (int64_t lane = 0; lane < std::min(panelWidth, outputs - first); ++lane) {
-      reader.read((origin + first + lane) * inputs, row);
-      for (int64_t k = 0; k < inputs; ++k)
-        store(panel, (k / depth * panelWidth + lane) * depth + k % depth, row[k], isBF16);
-    }
+    int64_t lanes = std::min(panelWidth, outputs - first);
+    if (lanes < panelWidth)
+      llvm::fill(rows, 0.0f);
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      reader.read((origin + first + lane) * inputs,
+                  llvm::MutableArrayRef(rows).slice(lane * rowSize, inputs));
+    uint8_t *to = panel.data();
+    for (int64_t k = 0; k < rowSize; k += depth)
+      for (int64_t lane = 0; lane < panelWidth; ++lane)
+        for (int64_t part = 0; part < depth; ++part)
+          store<isBF16>(to, rows[lane * rowSize + k + part]);
     sink.write(panel);
   }
+}
+
+template <bool isBF16> void Packer::pack(WeightType type, SlotReader &reader) {
+  if (type.getPacking() == Packing::panels)
+    packPanels<isBF16>(type, reader);
+  else
+    packPlain<isBF16>(type, reader);
 }
 
 void Packer::packSlot(WeightOp weight, llvm::ArrayRef<const Tensor *> sources, int64_t stride) {
   WeightType type = weight.getType();
   SlotReader reader(sources, weight, warn);
-  if (type.getPacking() == Packing::panels)
-    packPanels(type, reader);
+  if (type.getElementType().isBF16())
+    pack<true>(type, reader);
   else
-    packPlain(type, reader);
+    pack<false>(type, reader);
   sink.pad(stride - getSlotBytes(type));
 }
 

@@ -25,6 +25,7 @@ typedef struct treadle_sha256 {
   uint32_t state[8];
   uint64_t size;
   uint8_t block[64];
+  uint32_t has_instructions; ///< of the processor, for SHA-256
 } treadle_sha256;
 
 void treadle_sha256_init(treadle_sha256 *hash);
