@@ -297,7 +297,7 @@ Error treadle::emitLibrary(const BinaryInput &input) {
   if (!image)
     return image.takeError();
 
-  progress("emitting code", 0.5);
+  progress("emitting code", 0.7);
   LinkFiles files(library);
   std::vector<std::string> objects(1);
   bool embed = weights->mode == WeightsImage::Mode::embed;
@@ -307,16 +307,24 @@ Error treadle::emitLibrary(const BinaryInput &input) {
   if (Error error = files.add(writeCode).moveInto(objects.front()))
     return error;
 
-  progress("linking", 0.9);
+  progress("linking", 0.8);
   if (embed) {
-    auto writeWeights = [&](llvm::raw_pwrite_stream &os) {
-      return writeWeightsObject(packed->getTemporaryName(), input.target.triple, os);
+    auto writeRoom = [&](llvm::raw_pwrite_stream &os) {
+      writeWeightsObject(weights->fileBytes, input.target.triple, os);
+      return Error::success();
     };
-    if (Error error = files.add(writeWeights).moveInto(objects.emplace_back()))
+    if (Error error = files.add(writeRoom).moveInto(objects.emplace_back()))
       return error;
   }
   if (Error error = link(input, library, *runtime, objects, files, *out))
     return error;
+  if (embed) {
+    auto report = [&](uint64_t done, uint64_t total) {
+      progress("embedding weights", 0.85 + 0.15 * done / total);
+    };
+    if (Error error = embedWeights(out->getTemporaryName(), packed->getTemporaryName(), report))
+      return error;
+  }
 
   // The library last: where it stands, its weights stand too.
   if (packed && !embed)

@@ -56,9 +56,16 @@ Error treadle::linkLibrary(const LinkInputs &inputs, StringRef out) {
   std::string output;
   raw_string_ostream os(output);
   // NOLINT: the linker keeps its state in globals, one link at a time in a process.
-  static std::mutex linkerMutex;
-  std::lock_guard<std::mutex> lock(linkerMutex);
+  static struct {
+    std::mutex mutex;
+    bool canRun = true;
+  } linker;
+  std::lock_guard<std::mutex> lock(linker.mutex);
+  if (!linker.canRun)
+    return makeError("cannot link the library: an earlier link in this process broke off and left "
+                     "the linker unusable; compile in a new process");
   lld::Result result = lld::lldMain(pointers, os, os, {{lld::Gnu, &lld::elf::link}});
+  linker.canRun = result.canRunAgain;
   if (result.retCode != 0)
     return makeError("cannot link the library: " + findFirstError(output));
   return Error::success();

@@ -28,11 +28,14 @@ llvm::Error linkRuntime(llvm::Module &kernels, llvm::StringRef image,
 /// The name of the one exported function: `PREFIX_treadle_model_query`.
 std::string getQuerySymbol(llvm::StringRef prefix);
 
-/// Writes an object file whose read-only data are the bytes of `weightsFile` as
-/// `treadle_weights_begin`. The bytes are copied piece by piece, so that large
-/// weights never stand in memory.
-llvm::Error writeWeightsObject(llvm::StringRef weightsFile, llvm::StringRef triple,
-                               llvm::raw_pwrite_stream &os);
+/// Writes an object file that reserves `bytes` bytes for weights, at
+/// `treadle_weights_begin`.
+void writeWeightsObject(uint64_t bytes, llvm::StringRef triple, llvm::raw_pwrite_stream &os);
+
+/// Puts `weightsFile` into a library that was linked with such an object. The
+/// bytes are copied piece by piece: large weights never stand in memory.
+llvm::Error embedWeights(llvm::StringRef libraryFile, llvm::StringRef weightsFile,
+                         llvm::function_ref<void(uint64_t done, uint64_t total)> progress);
 
 /// What the linker is given.
 struct LinkInputs {
