@@ -58,7 +58,8 @@ enum {
 typedef struct treadle_compiler treadle_compiler;
 
 /* The flags of treadle-compile, of the same names; see its --help. Lists are
- * words or numbers with commas between, as on the command line. */
+ * words or numbers with commas between, as on the command line. NULL and 0 are
+ * the defaults; an empty text is refused. */
 typedef struct treadle_compile_options {
   size_t struct_size;
   const char *config; /* required: a config file or a checkpoint directory */

@@ -51,11 +51,6 @@ static treadle_compile_status guard(treadle_compiler *compiler, treadle_compile_
 // Options
 //===----------------------------------------------------------------------===//
 
-static void setText(const char *from, std::string &to) {
-  if (from)
-    to = from;
-}
-
 static void setWords(const char *from, std::vector<std::string> &to) {
   if (!from)
     return;
@@ -74,6 +69,16 @@ static Error setRows(const char *from, std::vector<int64_t> &to) {
   return Error::success();
 }
 
+namespace {
+/// An option that is text. NULL leaves its default; an empty one is no value, but what is left of a
+/// variable that was never set.
+struct Text {
+  StringRef name;
+  const char *from;
+  std::string &to;
+};
+} // namespace
+
 /// The options that the caller knows; the others are zero.
 static Error readOptions(const treadle_compile_options *given, CompileOptions &options) {
   size_t smallest = offsetof(treadle_compile_options, config) + sizeof(given->config);
@@ -82,24 +87,32 @@ static Error readOptions(const treadle_compile_options *given, CompileOptions &o
   treadle_compile_options from{};
   std::memcpy(&from, given, std::min(given->struct_size, sizeof from));
 
-  setText(from.config, options.config);
-  setText(from.weights, options.weights);
-  setText(from.out, options.out);
-  setText(from.family, options.family);
-  setText(from.golden, options.golden);
-  setText(from.dtype, options.dtype);
+  const Text texts[] = {
+      {"config", from.config, options.config},
+      {"weights", from.weights, options.weights},
+      {"out", from.out, options.out},
+      {"family", from.family, options.family},
+      {"golden", from.golden, options.golden},
+      {"dtype", from.dtype, options.dtype},
+      {"cpu", from.cpu, options.cpu},
+      {"triple", from.triple, options.triple},
+      {"recurrence_form", from.recurrence_form, options.recurrenceForm},
+      {"weights_mode", from.weights_mode, options.weightsMode},
+      {"symbol_prefix", from.symbol_prefix, options.symbolPrefix},
+      {"from", from.from, options.from},
+      {"to", from.to, options.to},
+      {"dump_phases", from.dump_phases, options.dumpPhases},
+      {"sanitize", from.sanitize, options.sanitize},
+  };
+  for (const Text &text : texts) {
+    if (text.from && !*text.from)
+      return makeError(text.name + ": expected a value, got an empty text");
+    if (text.from)
+      text.to = text.from;
+  }
   setWords(from.target, options.targets);
-  setText(from.cpu, options.cpu);
-  setText(from.triple, options.triple);
   setWords(from.gpu, options.gpus);
-  setText(from.recurrence_form, options.recurrenceForm);
-  setText(from.weights_mode, options.weightsMode);
-  setText(from.symbol_prefix, options.symbolPrefix);
-  setText(from.from, options.from);
-  setText(from.to, options.to);
-  setText(from.dump_phases, options.dumpPhases);
   setWords(from.plugins, options.plugins);
-  setText(from.sanitize, options.sanitize);
   if (from.max_context)
     options.maxContext = from.max_context;
   if (from.max_loops)

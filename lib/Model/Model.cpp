@@ -38,6 +38,13 @@ static llvm::Error checkOption(llvm::StringRef name, int64_t value, int64_t max)
   return makeError(name + ": expected 1 ... " + llvm::Twine(max) + ", got " + llvm::Twine(value));
 }
 
+llvm::Error treadle::checkModelOptions(const ModelOptions &options) {
+  if (options.maxContext)
+    if (llvm::Error error = checkOption("--max-context", *options.maxContext, maxPositions))
+      return error;
+  return checkOption("--max-loops", options.maxLoops, maxPasses);
+}
+
 /// The family's own facts, the config and the size, for `--info`.
 static std::string describeModel(ModuleOp module, const ModelConfig &config) {
   llvm::json::Object info = config.family->getInfo(config);
@@ -67,13 +74,10 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
                                                           const ModelOptions &options,
                                                           WarningHandler warn) {
   ModelFacts facts = config.family->getFacts(config);
-  int64_t capacity =
-      options.maxContext ? options.maxContext : std::min(facts.capacity, defaultMaxContext);
+  int64_t capacity = options.maxContext.value_or(std::min(facts.capacity, defaultMaxContext));
   if (facts.period) // A sequence is without end, whatever --max-context says.
     capacity = 0;
-  else if (llvm::Error error = checkOption("--max-context", capacity, maxPositions))
-    return std::move(error);
-  if (llvm::Error error = checkOption("--max-loops", options.maxLoops, maxPasses))
+  if (llvm::Error error = checkModelOptions(options))
     return std::move(error);
   if (capacity > facts.capacity && warn)
     warn("--max-context: " + llvm::Twine(capacity) + " is more than the " +

@@ -103,7 +103,7 @@ Error treadle::emitWeights(const BinaryInput &input) {
   Expected<ModelAttr> model = getModelAttr(input.module);
   if (!model)
     return model.takeError();
-  Expected<OutputFile> file = OutputFile::create(getWeightsFile(getLibraryFile(input.options)));
+  Expected<OutputFile> file = OutputFile::create(getWeightsFile(input.options));
   if (!file)
     return file.takeError();
   Expected<Sha256Digest> digest = pack(input, getWeightsId(input.module, *model), *file, 0.05, 1);
@@ -282,11 +282,11 @@ Error treadle::emitLibrary(const BinaryInput &input) {
     return weights.takeError();
   std::optional<OutputFile> packed;
   if (input.weights && weights->mode != WeightsImage::Mode::none) {
-    Expected<OutputFile> file = OutputFile::create(getWeightsFile(library));
+    Expected<OutputFile> file = OutputFile::create(getWeightsFile(input.options));
     if (!file)
       return file.takeError();
     packed.emplace(std::move(*file));
-    if (Error error = pack(input, weightsId, *packed, 0.1, 0.5).moveInto(weights->contentDigest))
+    if (Error error = pack(input, weightsId, *packed, 0.1, 0.7).moveInto(weights->contentDigest))
       return error;
   }
 

@@ -157,10 +157,9 @@ std::vector<std::string> Compilation::getInputFiles() const {
 std::vector<std::string> Compilation::getOutputFiles() const {
   std::vector<std::string> files;
   if (last == Phase::binary) {
-    std::string library = getLibraryFile(options);
     if (!options.pack)
-      files.push_back(library);
-    files.push_back(getWeightsFile(library));
+      files.push_back(getLibraryFile(options));
+    files.push_back(getWeightsFile(options));
   } else if (!options.out.empty()) {
     files.push_back(options.out);
   }

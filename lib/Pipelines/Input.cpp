@@ -36,16 +36,21 @@ Expected<ModelConfig> treadle::readModelConfig(const CompileOptions &options,
   return readConfig(options.config, families, configOptions, weights);
 }
 
+ModelOptions treadle::getModelOptions(const CompileOptions &options) {
+  ModelOptions modelOptions;
+  modelOptions.storage = options.dtype == "bf16" ? Storage::bf16 : Storage::f32;
+  modelOptions.maxContext = options.maxContext;
+  modelOptions.maxLoops = options.maxLoops;
+  return modelOptions;
+}
+
 Expected<OwningOpRef<ModuleOp>> treadle::buildModelPhase(MLIRContext &context,
                                                          const ModelConfig &config,
                                                          const CompileOptions &options,
                                                          const TensorSource *weights,
                                                          WarningHandler warn) {
-  ModelOptions modelOptions;
-  modelOptions.storage = options.dtype == "bf16" ? Storage::bf16 : Storage::f32;
-  modelOptions.maxContext = options.maxContext;
-  modelOptions.maxLoops = options.maxLoops;
-  Expected<OwningOpRef<ModuleOp>> module = buildModel(context, config, modelOptions, warn);
+  Expected<OwningOpRef<ModuleOp>> module =
+      buildModel(context, config, getModelOptions(options), warn);
   if (!module || !weights)
     return module;
   if (Error error = bindWeights(**module, *config.family, *weights, warn))

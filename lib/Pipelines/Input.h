@@ -12,6 +12,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "treadle/Model/Family.h"
+#include "treadle/Model/ModelOptions.h"
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Pipelines/Options.h"
 
@@ -24,6 +25,9 @@ llvm::Expected<std::optional<TensorSource>> openWeights(const CompileOptions &op
 llvm::Expected<ModelConfig> readModelConfig(const CompileOptions &options,
                                             const FamilyRegistry &families,
                                             const TensorSource *weights);
+
+/// What the model phase is asked for.
+ModelOptions getModelOptions(const CompileOptions &options);
 
 /// Phase `model`: the module of `config`, its weights bound to the checkpoint.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>

@@ -8,7 +8,9 @@
 
 #include "treadle/Pipelines/Options.h"
 
+#include "Input.h"
 #include "treadle/Support/Error.h"
+#include "treadle/Target/CPU/CPUTarget.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
@@ -86,10 +88,8 @@ Error treadle::checkOptions(const CompileOptions &options) {
     return error;
   if (Error error = checkTargets(options))
     return error;
-  if (options.maxContext < 0)
-    return makeError("--max-context: expected a positive number, got " + Twine(options.maxContext));
-  if (options.maxLoops < 1)
-    return makeError("--max-loops: expected a positive number, got " + Twine(options.maxLoops));
+  if (Error error = checkModelOptions(getModelOptions(options)))
+    return error;
   if (Error error = checkRows(options.rows))
     return error;
   if (Error error =
@@ -109,7 +109,10 @@ Error treadle::checkOptions(const CompileOptions &options) {
       return error;
   if (Error error = checkSymbolPrefix(options.symbolPrefix))
     return error;
-  return checkPhases(options);
+  if (Error error = checkPhases(options))
+    return error;
+  // Last, since names of CPUs are many and the likeliest to be wrong on another machine.
+  return resolveCPUTarget(options.cpu, options.triple).takeError();
 }
 
 std::string treadle::getLibraryFile(const CompileOptions &options) {
@@ -119,9 +122,13 @@ std::string treadle::getLibraryFile(const CompileOptions &options) {
   return (sys::path::stem(config) + ".so").str();
 }
 
-std::string treadle::getWeightsFile(StringRef library) {
+std::string treadle::getWeightsFile(const CompileOptions &options) {
+  std::string library = getLibraryFile(options);
   SmallString<128> file(library);
-  if (sys::path::extension(library) == ".so")
+  StringRef extension = sys::path::extension(library);
+  if (options.pack && extension == ".weights")
+    return library;
+  if (extension == ".so")
     sys::path::replace_extension(file, "weights");
   else
     file += ".weights";

@@ -9,6 +9,7 @@
 #include "OutputFile.h"
 
 #include "treadle/Support/Error.h"
+#include <csignal>
 
 using namespace llvm;
 using namespace treadle;
@@ -24,7 +25,12 @@ Expected<OutputFile> OutputFile::create(StringRef path) {
   if (!sys::fs::status(path, status) && !sys::fs::is_regular_file(status))
     return makeError(path + ": expected the name of a file, got a " +
                      (sys::fs::is_directory(status) ? "directory" : "device or pipe"));
+  // Creating it makes LLVM handle signals. A file beyond the size that the process may write is an
+  // error like any other, not an end with a stack dump, where the process says so.
+  struct sigaction beyondSize;
+  sigaction(SIGXFSZ, nullptr, &beyondSize);
   Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%.tmp");
+  sigaction(SIGXFSZ, &beyondSize, nullptr);
   if (!file)
     return makeError(path + ": cannot write: " + toString(file.takeError()));
   return OutputFile(path.str(), std::move(*file));

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle._progress import Progress, ProgressBar
 from treadle.reference.rounding import bf16_bits, bf16_values
 
 FILE_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -27,7 +28,9 @@ def to_file_type(array: NDArray, file_type: str) -> NDArray:
     return bf16_bits(array) if file_type == "BF16" else array.astype(FILE_TYPES[file_type])
 
 
-def save(path: str | os.PathLike, entries: Mapping[str, Entry], blocks: Iterable[NDArray]) -> None:
+def save(
+    path: str | os.PathLike, entries: Mapping[str, Entry], blocks: Iterable[NDArray], progress: Progress = "off"
+) -> None:
     """Writes a file whose tensors are `entries`, their elements the concatenation of `blocks`.
 
     Blocks are taken and written one at a time. The file appears under its name when it is whole; after an error there
@@ -43,10 +46,11 @@ def save(path: str | os.PathLike, entries: Mapping[str, Entry], blocks: Iterable
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("xb") as file:
+        with ProgressBar(progress) as bar, unfinished.open("xb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
             for block in blocks:
                 file.write(np.ascontiguousarray(block).data)
+                bar.update(f"writing {path.name}", file.tell() / (8 + len(text) + end))
             assert file.tell() == 8 + len(text) + end, "the blocks are not those of the entries"
         os.replace(unfinished, path)
     finally:

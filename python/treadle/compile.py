@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from treadle._progress import Progress, ProgressBar
+
 __all__ = ["CompileError", "compile"]
 
 _TEXT_FIELDS = (
@@ -88,7 +90,7 @@ def _encode(name: str, value) -> bytes:
 def _make_options(values: dict) -> _Options:
     options = _Options(struct_size=ctypes.sizeof(_Options))
     for name, value in values.items():
-        if value is None:
+        if value is None or value == [] or value == ():
             continue
         if name in _TEXT_FIELDS:
             value = _encode(name, value)
@@ -121,16 +123,22 @@ def compile(
     dump_phases: str | os.PathLike | None = None,
     load_pass_plugin: Sequence[str | os.PathLike] | None = None,
     sanitize: str | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Callable[[str, float], None] | Progress = "auto",
     library: str | os.PathLike | None = None,
 ) -> str | None:
     """Compiles a config (a file or a checkpoint directory) into the shared library `out`.
 
-    The options are the flags of `treadle-compile`, of the same names (`from_phase` is `--from`). `progress` is called
-    with the step at hand and the part done, 0 to 1. Warnings of the compiler are Python warnings. With `to`, and
+    The options are the flags of `treadle-compile`, of the same names (`from_phase` is `--from`). `progress` is
+    "auto" (a bar on a terminal), "off", or a function that is called with the step at hand and the part done, 0 to 1.
+    Warnings of the compiler are Python warnings. With `to`, and
     without `out`, returns the text of that phase; otherwise None.
     """
     compiler = _load(library)
+    bar = ProgressBar("off" if callable(progress) else progress)
+    update = progress if callable(progress) else bar.update
+    for name, number in (("max_context", max_context), ("max_loops", max_loops)):
+        if number is not None and number < 1:  # 0 is the interface's word for the default
+            raise CompileError(f"{name}: expected a positive number, got {number}")
     options = _make_options(
         {
             "config": config,
@@ -164,8 +172,8 @@ def compile(
 
     def report(_, step: bytes, done: float) -> None:
         try:
-            if progress and not failures:
-                progress(step.decode(), done)
+            if not failures:
+                update(step.decode(), done)
         except BaseException as failure:
             failures.append(failure)
 
@@ -176,7 +184,8 @@ def compile(
         raise MemoryError
     try:
         compiler.treadle_compiler_set_callbacks(handle, on_warning, on_progress, None)
-        failed = compiler.treadle_compiler_set_options(handle, options) or compiler.treadle_compiler_run(handle)
+        with bar:
+            failed = compiler.treadle_compiler_set_options(handle, options) or compiler.treadle_compiler_run(handle)
         for text in texts:
             warnings.warn(text, stacklevel=2)
         if failures:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle import _safetensors
+from treadle._progress import Progress
 from treadle._torch_archive import FLOAT_TYPES, Checkpoint
 from treadle._torch_pickle import ELEMENT_BYTES, ConvertError, TensorRef
 from treadle.reference import FAMILIES
@@ -18,7 +19,7 @@ _LEGACY_PICKLE = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 """How files begin that PyTorch before 1.6 wrote: protocol 2 and the number 0x1950a86a20f9469cfc6c."""
 
 
-def convert(model: str | os.PathLike, out: str | os.PathLike) -> list[str]:
+def convert(model: str | os.PathLike, out: str | os.PathLike, progress: Progress = "auto") -> list[str]:
     """Writes the floating-point tensors of `model`, a state dict saved by PyTorch 1.6 or later, to the safetensors
     file `out`, under their names.
 
@@ -29,7 +30,7 @@ def convert(model: str | os.PathLike, out: str | os.PathLike) -> list[str]:
     """
     try:
         with zipfile.ZipFile(model) as archive:
-            return _convert(Checkpoint(archive, os.path.getsize(model)), out)
+            return _convert(Checkpoint(archive, os.path.getsize(model)), out, progress)
     except ConvertError as error:
         raise ConvertError(f"{model}: {error}") from None
     except zipfile.BadZipFile as error:
@@ -38,7 +39,7 @@ def convert(model: str | os.PathLike, out: str | os.PathLike) -> list[str]:
         raise ConvertError(f"{model}: expected a plain zip archive, found another: {error!s:.200}") from None
 
 
-def _convert(checkpoint: Checkpoint, out: str | os.PathLike) -> list[str]:
+def _convert(checkpoint: Checkpoint, out: str | os.PathLike, progress: Progress) -> list[str]:
     tensors = checkpoint.state_dict()
     notes = []
     for name, tensor in list(tensors.items()):
@@ -61,7 +62,7 @@ def _convert(checkpoint: Checkpoint, out: str | os.PathLike) -> list[str]:
     )
     entries = {name: (_written_type(tensors[name]), tensors[name].shape) for name in order}
     _check_size(tensors, checkpoint)
-    _safetensors.save(out, entries, (_block(name, tensors[name], checkpoint) for name in order))
+    _safetensors.save(out, entries, (_block(name, tensors[name], checkpoint) for name in order), progress)
     return notes
 
 

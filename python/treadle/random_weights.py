@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treadle import _safetensors
+from treadle._progress import Progress
 from treadle.reference import FAMILIES
 from treadle.reference.tensor_spec import TensorSpec
 
@@ -24,11 +25,13 @@ def random_weights(
     out: str | os.PathLike,
     seed: int = 0,
     dtype: Literal["f32", "bf16", "f16"] = "bf16",
+    progress: Progress = "auto",
 ) -> None:
     """Writes a safetensors file of normally distributed weights that fit `config`, a file or checkpoint directory.
 
     Scales are such that every sublayer's output has O(1) size, so that each option of a config shows in the logits.
     The same seed gives the same file. Tensors are written piece by piece: memory does not grow with the model.
+    What takes more than a second shows a bar on a terminal, unless `progress` is "off".
     """
     if dtype not in _FILE_TYPES:
         raise ValueError(f"dtype: expected {', '.join(_FILE_TYPES)}, got {dtype!r}")
@@ -42,6 +45,7 @@ def random_weights(
             for name, spec in specs.items()
             for block in normal_blocks(name, spec, seed)
         ),
+        progress,
     )
 
 

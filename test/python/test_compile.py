@@ -3,13 +3,41 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import treadle
+from treadle import _safetensors
 
 CONFIG = Path(__file__).parents[2] / "models/miniaxion/tiny.json"
 
 Compile = Callable[..., str | None]
+
+
+@pytest.mark.parametrize("stored", ["bf16", "f16"])
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_weights_are_the_same_numbers_however_they_are_stored(
+    stored: Literal["bf16", "f16"], dtype: str, compile_library: Compile, tmp_path: Path
+) -> None:
+    short, wide = tmp_path / "short.safetensors", tmp_path / "wide.safetensors"
+    treadle.random_weights(CONFIG, short, dtype=stored)
+    tensors = _safetensors.load(short)
+    _safetensors.save(wide, {name: ("F32", values.shape) for name, values in tensors.items()}, tensors.values())
+    for weights in (short, wide):
+        compile_library(CONFIG, weights, weights.with_suffix(".weights"), dtype, pack=True)
+    assert short.with_suffix(".weights").read_bytes() == wide.with_suffix(".weights").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["out", "weights", "dtype", "cpu", "symbol_prefix"])
+def test_an_empty_text_is_no_value(option: str, compile_library: Compile) -> None:
+    with pytest.raises(treadle.CompileError, match=f"^{option}: expected a value, got an empty text$"):
+        compile_library(CONFIG, **{option: ""})
+
+
+@pytest.mark.parametrize("option", ["max_context", "max_loops"])
+def test_zero_is_no_default(option: str, compile_library: Compile) -> None:
+    with pytest.raises(treadle.CompileError, match=f"^{option}: expected a positive number, got 0$"):
+        compile_library(CONFIG, to="model", **{option: 0})
 
 
 def test_text_of_a_phase(compile_library: Compile) -> None:

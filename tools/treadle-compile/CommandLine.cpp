@@ -65,6 +65,10 @@ static Apply setInteger(int64_t &to) {
   return [&to](StringRef value) { return parseInteger(value, to); };
 }
 
+static Apply setInteger(std::optional<int64_t> &to) {
+  return [&to](StringRef value) { return parseInteger(value, to.emplace()); };
+}
+
 static Apply setIntegers(std::vector<int64_t> &to) {
   return [&to](StringRef value) -> Error {
     to.clear();
@@ -142,7 +146,10 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
        }},
       {"Output",
        {
-           {"-o", "OUT.so", "the library (default: CONFIG's name with .so)", setText(options.out)},
+           {"-o", "OUT.so",
+            "the library (default: CONFIG's name with .so); with --pack a name that\n"
+            "ends with .weights is that of the weights themselves",
+            setText(options.out)},
            {"--weights-mode", "embed|external",
             "packed weights inside the library, or in OUT.weights beside it\n"
             "(default: embed up to 64 MiB)",
@@ -174,7 +181,8 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
 void treadle::printHelp(raw_ostream &os) {
   os << "treadle-compile: compile a language model into a shared library\n\n"
         "usage: treadle-compile CONFIG [--weights FILE_OR_DIR] [-o OUT.so] [options]\n\n"
-        "CONFIG is a config file or a checkpoint directory.\n";
+        "CONFIG is a config file or a checkpoint directory.\n"
+        "Exit codes: 0 done, 1 the compilation failed, 2 the command line is wrong.\n";
   CommandLine line;
   constexpr size_t column = 32;
   for (const FlagGroup &group : makeFlags(line)) {

@@ -11,6 +11,7 @@
 #include "treadle/Pipelines/Compile.h"
 #include "treadle/Support/Error.h"
 #include "llvm/Support/InitLLVM.h"
+#include <csignal>
 
 using namespace llvm;
 using namespace treadle;
@@ -25,6 +26,8 @@ static ExitCode fail(Error error, ExitCode code) {
 
 int main(int argc, char **argv) {
   InitLLVM initialize(argc, argv);
+  // A file that grows too large is an error of writing.
+  std::signal(SIGXFSZ, SIG_IGN);
   Expected<CommandLine> line = parseCommandLine(ArrayRef(argv + 1, argc - 1));
   if (!line)
     return fail(line.takeError(), exitUsage);

@@ -18,8 +18,8 @@ namespace treadle::run {
 
 /// Each prints to standard output and returns the program's exit code.
 int printInfo(const Library &library);
-int verify(Library &library);
-int selfTest(Library &library);
+int verify(Library &library, const Options &options);
+int selfTest(Library &library, const Options &options);
 int generate(Library &library, const Options &options);
 int bench(Library &library, const Options &options);
 

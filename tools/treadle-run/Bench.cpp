@@ -8,11 +8,13 @@
 
 #include "Actions.h"
 #include "ReadBandwidth.h"
+#include "Waiting.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 using namespace treadle::run;
 
@@ -183,13 +185,17 @@ int treadle::run::bench(Library &library, const Options &options) {
 
   // Work and ceiling take turns, so that both see the same machine.
   decode(session, decodeIds, logits);
+  std::optional<Waiting> waiting;
+  waiting.emplace(options.progress, "measuring");
   for (int i = 0; i < repeats; ++i) {
+    waiting->update(static_cast<double>(i) / repeats);
     bandwidth.sample();
     timings.decode.push_back(
         timeOf([&] { decode(session, decodeIds, logits); }));
     timings.prefill.push_back(
         timeOf([&] { prefill(session, prefillIds, logits); }));
   }
+  waiting.reset();
   std::printf("%s, %d loop%s, 1 thread\n", library.info().name, info.loops,
               info.loops == 1 ? "" : "s");
   printRate("decode", timings.decode, decodeIds.size());

@@ -7,33 +7,43 @@
 //===----------------------------------------------------------------------===//
 
 #include "Actions.h"
+#include "Waiting.h"
 
 #include <cstdio>
 
 using namespace treadle::run;
 
-int treadle::run::verify(Library &library) {
+int treadle::run::verify(Library &library, const Options &options) {
   library.open();
+  std::string size =
+      formatBytes(static_cast<double>(library.info().weights_bytes));
   char message[512];
-  if (library.api().model_verify(library.model(), message, sizeof(message)) !=
-      TREADLE_STATUS_OK)
+  treadle_status status;
+  {
+    Waiting waiting(options.progress, "verifying " + size + " of weights");
+    status =
+        library.api().model_verify(library.model(), message, sizeof(message));
+  }
+  if (status != TREADLE_STATUS_OK)
     exitWithError(message);
   if (library.info().weights_mode == TREADLE_WEIGHTS_NONE)
     std::printf("verified: the library needs no weights\n");
   else
-    std::printf(
-        "verified: %s of weights match their digest\n",
-        formatBytes(static_cast<double>(library.info().weights_bytes)).c_str());
+    std::printf("verified: %s of weights match their digest\n", size.c_str());
   return 0;
 }
 
-int treadle::run::selfTest(Library &library) {
+int treadle::run::selfTest(Library &library, const Options &options) {
   library.open();
   treadle_selftest_report report = {};
   report.struct_size = sizeof(report);
   char message[512];
-  treadle_status status = library.api().model_selftest(
-      library.model(), &report, message, sizeof(message));
+  treadle_status status;
+  {
+    Waiting waiting(options.progress, "running the self-test");
+    status = library.api().model_selftest(library.model(), &report, message,
+                                          sizeof(message));
+  }
   if (report.golden_count)
     std::printf("golden vectors: %zu, worst difference %.3g of the tolerance\n",
                 report.golden_count, static_cast<double>(report.golden_worst));

@@ -49,17 +49,32 @@ Options of --ids and --bench:
   --context=N       positions to use at most (default: as many as compiled for)
   --threads=1       a library runs on one thread for now
 
-Options of all:
+Options of all but --info:
   --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights
+
+Others:
+  --progress=auto|off  say on a terminal what takes long (default: auto)
   --help            this text
+
+Exit codes: 0 done, 1 it failed, 2 the command line is wrong.
 )";
 
 namespace {
 
-/// One flag: how it is called, and what takes its value. Flags without a value are
-/// handled by `apply` with an empty one. `apply` returns what was expected, or "".
+/// The actions that a flag belongs to, as bits.
+enum Scope : unsigned {
+  AllActions = ~0u,
+  Opening = ~(1u << unsigned(Action::Info)), ///< the weights are read
+  Generating = 1u << unsigned(Action::Generate),
+  Running = Generating | 1u << unsigned(Action::Bench),
+};
+
+/// One flag: how it is called, what it belongs to, and what takes its value. Flags
+/// without a value are handled by `apply` with an empty one. `apply` returns what
+/// was expected, or "".
 struct Flag {
   const char *name;
+  Scope scope;
   bool hasValue;
   std::function<std::string(const std::string &)> apply;
 };
@@ -131,38 +146,38 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
     return [=](const std::string &) { return choose(chosen); };
   };
   return {
-      {"--info", false, chooser(Action::Info)},
-      {"--verify", false, chooser(Action::Verify)},
-      {"--selftest", false, chooser(Action::SelfTest)},
-      {"--bench", false, chooser(Action::Bench)},
-      {"--ids", true,
+      {"--info", AllActions, false, chooser(Action::Info)},
+      {"--verify", AllActions, false, chooser(Action::Verify)},
+      {"--selftest", AllActions, false, chooser(Action::SelfTest)},
+      {"--bench", AllActions, false, chooser(Action::Bench)},
+      {"--ids", AllActions, true,
        [&options, choose](const std::string &text) {
          options.ids.clear();
          choose(Action::Generate);
          return setIds(text, options.ids);
        }},
-      {"-n", true,
+      {"-n", Generating, true,
        [&options](const std::string &text) {
          return setInteger(text, 0, options.count);
        }},
-      {"--temperature", true,
+      {"--temperature", Generating, true,
        [&options](const std::string &text) {
          return setNumber(text, 0, std::numeric_limits<float>::max(),
                           "a number that is not negative", options.temperature);
        }},
-      {"--top-k", true,
+      {"--top-k", Generating, true,
        [&options](const std::string &text) {
          return setInteger(text, 0, options.topK);
        }},
-      {"--top-p", true,
+      {"--top-p", Generating, true,
        [&options](const std::string &text) {
          return setNumber(text, 0, 1, "a number from 0 to 1", options.topP);
        }},
-      {"--seed", true,
+      {"--seed", Generating, true,
        [&options](const std::string &text) {
          return setInteger(text, 0, options.seed);
        }},
-      {"--loops", true,
+      {"--loops", Running, true,
        [&options](const std::string &text) -> std::string {
          if (text == "config")
            return options.loops = -1, "";
@@ -170,20 +185,25 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
                     ? ""
                     : "a number of passes of 1 or more, or config";
        }},
-      {"--context", true,
+      {"--context", Running, true,
        [&options](const std::string &text) {
          return setInteger(text, 1, options.context);
        }},
-      {"--on-full", true,
+      {"--on-full", Generating, true,
        [&options](const std::string &text) -> std::string {
          options.recompute = text == "recompute";
          return options.recompute || text == "stop" ? "" : "stop or recompute";
        }},
-      {"--threads", true,
+      {"--threads", Running, true,
        [](const std::string &text) -> std::string {
          return text == "1" ? "" : "1: a library runs on one thread for now";
        }},
-      {"--weights", true,
+      {"--progress", AllActions, true,
+       [&options](const std::string &text) -> std::string {
+         options.progress = text == "auto";
+         return options.progress || text == "off" ? "" : "auto or off";
+       }},
+      {"--weights", Opening, true,
        [&options](const std::string &text) -> std::string {
          options.weights = text;
          return text.empty() ? "a file" : "";
@@ -220,6 +240,36 @@ static std::string nearestFlag(const std::vector<Flag> &flags,
   return best;
 }
 
+static const char *nameOf(Action action) {
+  switch (action) {
+  case Action::Info:
+    return "--info";
+  case Action::Verify:
+    return "--verify";
+  case Action::SelfTest:
+    return "--selftest";
+  case Action::Bench:
+    return "--bench";
+  case Action::Generate:
+    return "--ids";
+  }
+  return "";
+}
+
+static std::string actionsOf(Scope scope) {
+  switch (scope) {
+  case Generating:
+    return "--ids";
+  case Running:
+    return "--ids or --bench";
+  case Opening:
+    return "--verify, --selftest, --bench or --ids";
+  case AllActions:
+    break;
+  }
+  return "any action";
+}
+
 static Parsed fail(const std::string &message) {
   std::fprintf(stderr, "treadle-run: error: %s\n", message.c_str());
   return {std::nullopt, 2};
@@ -229,6 +279,7 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
   Options options;
   std::optional<Action> action;
   bool conflict = false;
+  std::vector<const Flag *> given;
   const std::vector<Flag> flags = makeFlags(options, action, conflict);
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
@@ -266,6 +317,7 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
     }
     if (std::string expected = flag->apply(value); !expected.empty())
       return fail(name + " expects " + expected + ", got '" + value + "'");
+    given.push_back(&*flag);
   }
   if (options.library.empty())
     return fail("expects a library: treadle-run OUT.so --info (see --help)");
@@ -273,6 +325,10 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
     return fail("expects --info, --verify, --selftest, --bench or --ids=...");
   if (conflict)
     return fail("expects one of --info, --verify, --selftest, --bench, --ids");
+  for (const Flag *flag : given)
+    if (!(flag->scope >> unsigned(*action) & 1))
+      return fail(std::string(flag->name) + " goes with " +
+                  actionsOf(flag->scope) + ", not with " + nameOf(*action));
   options.action = *action;
   return {options, 0};
 }

@@ -33,6 +33,7 @@ struct Options {
   int32_t loops = 0;      ///< as in treadle_session_params
   bool recompute = false; ///< on_full
   int64_t context = 0;    ///< 0: the library's
+  bool progress = true;   ///< a line on a terminal for what takes long
 };
 
 /// What to do; or the exit code if there is nothing (left) to do, because help was

@@ -18,9 +18,9 @@ static int run(const Options &options) {
   case Action::Info:
     return printInfo(library);
   case Action::Verify:
-    return verify(library);
+    return verify(library, options);
   case Action::SelfTest:
-    return selfTest(library);
+    return selfTest(library, options);
   case Action::Bench:
     return bench(library, options);
   case Action::Generate:

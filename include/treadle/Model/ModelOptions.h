@@ -9,7 +9,9 @@
 #ifndef TREADLE_MODEL_MODELOPTIONS_H
 #define TREADLE_MODEL_MODELOPTIONS_H
 
+#include "llvm/Support/Error.h"
 #include <cstdint>
+#include <optional>
 
 namespace treadle {
 
@@ -18,11 +20,14 @@ enum class Storage { f32, bf16 };
 
 struct ModelOptions {
   Storage storage = Storage::f32;
-  /// Positions to compile for; 0: those of the config, at most 4096.
-  int64_t maxContext = 0;
+  /// Positions to compile for; nothing: those of the config, at most 4096.
+  std::optional<int64_t> maxContext;
   /// Largest trip count of a run-time loop. A model without one has 1.
   int64_t maxLoops = 4;
 };
+
+/// What can be said without a config. The error names the flag.
+llvm::Error checkModelOptions(const ModelOptions &options);
 
 } // namespace treadle
 

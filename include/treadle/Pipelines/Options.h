@@ -18,6 +18,7 @@
 #include "treadle/Pipelines/Phases.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,8 +50,8 @@ struct CompileOptions {
   std::string triple;
   /// GPU levels, with target `cuda`.
   std::vector<std::string> gpus;
-  /// Positions compiled for; 0: those of the config, at most 4096.
-  int64_t maxContext = 0;
+  /// Positions compiled for; nothing: those of the config, at most 4096.
+  std::optional<int64_t> maxContext;
   /// Largest trip count of a run-time loop.
   int64_t maxLoops = 4;
   /// Row counts of the entry points.
@@ -87,8 +88,9 @@ llvm::Error checkOptions(const CompileOptions &options);
 /// The library that `options` ask for: `out`, or the config's name with `.so`.
 std::string getLibraryFile(const CompileOptions &options);
 
-/// The external weights of a library: its name with `.weights` for `.so`.
-std::string getWeightsFile(llvm::StringRef library);
+/// The external weights: the library's name with `.weights` for `.so`. With `pack`, an `out` that
+/// ends with `.weights` is that file.
+std::string getWeightsFile(const CompileOptions &options);
 
 } // namespace treadle
 
