@@ -7,6 +7,7 @@ A family is a module here with
   TYPICAL    one of CASES, for tests of what no option changes
   OPTIONS    what `flips` must reach over all cases
   flips      the changes of one option that a case's tensors allow, by option
+  deepen     the config with another number of layers
   row_bytes  bytes of all append states for one token, without its id and mask, at `max_loops`
 """
 

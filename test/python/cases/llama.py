@@ -83,6 +83,10 @@ def without_tensors(config: dict[str, Any]) -> dict[str, Flip]:
     return found
 
 
+def deepen(config: dict[str, Any], layers: int) -> dict[str, Any]:
+    return config | {"num_hidden_layers": layers}
+
+
 def row_bytes(config: DecoderConfig, element: int, max_loops: int) -> int:
     """A row of K and one of V for each layer."""
     return 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * element

@@ -92,6 +92,11 @@ def flips(case: Case) -> dict[str, Flip]:
     return found
 
 
+def deepen(config: dict[str, Any], layers: int) -> dict[str, Any]:
+    """`layers` of its layers lie before and behind the shared ones."""
+    return config | {"n_layers": config.get("n_shared_layers", 2) + layers}
+
+
 def row_bytes(config: MiniAxionConfig, element: int, max_loops: int) -> int:
     """A row of K and one of V for each layer that runs."""
     slots = config.n_layers + config.n_shared_layers * (max_loops - 1)

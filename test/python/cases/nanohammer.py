@@ -95,6 +95,10 @@ def flips(case: Case) -> dict[str, Flip]:
     return found
 
 
+def deepen(config: dict[str, Any], layers: int) -> dict[str, Any]:
+    return config | {"num_hidden_layers": layers}
+
+
 def row_bytes(config: NanoHammerConfig, element: int, max_loops: int) -> int:
     """A row of the integral, and for each layer a row of K and one of V in both lanes."""
     lanes = 4 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * element

@@ -87,6 +87,12 @@ def flips(case: Case) -> dict[str, Flip]:
     return found
 
 
+def deepen(config: dict[str, Any], layers: int) -> dict[str, Any]:
+    """Both kinds of layers occur, with two layers as well."""
+    kinds = [FULL if i % 4 == 3 else LINEAR for i in range(layers)]
+    return config | {"num_hidden_layers": layers, "layer_types": [*kinds[:-1], FULL]}
+
+
 def row_bytes(config: NeoLLMConfig, element: int, max_loops: int) -> int:
     """A row of K and one of V for each layer of full attention."""
     full = config.layer_types.count(FULL)

@@ -155,6 +155,10 @@ def flips(case: Case) -> dict[str, Flip]:
     return found
 
 
+def deepen(config: dict[str, Any], layers: int) -> dict[str, Any]:
+    return config | {"num_layers": layers}
+
+
 def row_bytes(config: OmConfig, element: int, max_loops: int) -> int:
     """Keys of each branch, as they come where contextual positions need these and rotated where that differs, and
     values, for each head of each pass of each layer."""

@@ -221,6 +221,16 @@ TEST(MalformedDirectory, IndexWithoutAMap) {
             "/weight_map: expected an object that names each tensor's shard, got an empty one");
 }
 
+TEST(MalformedDirectory, IndexThatIsNoJSON) {
+  EXPECT_EQ(openWithIndex("{x}"), "line 1, column 2: expected JSON, got invalid literal");
+  EXPECT_EQ(openWithIndex("[]"),
+            "/weight_map: expected an object that names each tensor's shard, got none");
+  EXPECT_EQ(openWithIndex(R"({"weight_map": {"x": 1}})"),
+            "/weight_map/x: expected the name of a file in the same directory, got 1");
+  EXPECT_EQ(openWithIndex(R"({"weight_map": {"x": "a.safetensors", "x": "b.safetensors"}})"),
+            "/weight_map/x: expected each key once, got it again");
+}
+
 TEST(MalformedDirectory, IndexThatNamesAMissingShard) {
   EXPECT_EQ(openWithIndex(R"({"weight_map": {"x": "c.safetensors"}})"),
             "/weight_map/x: expected the shard \"c.safetensors\" beside the index, got none");
