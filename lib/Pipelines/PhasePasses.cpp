@@ -52,9 +52,12 @@ static ConvertStagesToVectorPassOptions chooseRegisterBlocks(const CPUTarget &ta
   return options;
 }
 
-static void buildKernels(const CPUTarget &target, OpPassManager &passes) {
+static void buildKernels(const CompileOptions &options, const CPUTarget &target,
+                         OpPassManager &passes) {
   passes.addPass(createAssignTilesPass());
-  passes.addPass(createConvertStagesToVectorPass(chooseRegisterBlocks(target)));
+  ConvertStagesToVectorPassOptions vector = chooseRegisterBlocks(target);
+  vector.chunked = options.recurrenceForm == "chunked";
+  passes.addPass(createConvertStagesToVectorPass(vector));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
 }
@@ -70,7 +73,7 @@ void treadle::buildPhase(Phase phase, const CompileOptions &options, const CPUTa
   case Phase::stages:
     return buildStages(hooks, passes);
   case Phase::kernels:
-    return buildKernels(target, passes);
+    return buildKernels(options, target, passes);
   case Phase::config:
   case Phase::binary:
     llvm_unreachable("not made by passes on one module");

@@ -8,63 +8,12 @@
 
 #include "StageKernel.h"
 
-#include "llvm/Support/MathExtras.h"
-
 using namespace mlir;
 using namespace treadle;
 
 //===----------------------------------------------------------------------===//
 // rotary_table
 //===----------------------------------------------------------------------===//
-
-/// cos and sin of an angle given as 64-bit fixed-point turns.
-///
-/// The top two bits after rounding give the quarter turn, the signed rest an angle in
-/// [-pi/4, pi/4], on which the polynomials of Cephes' sinf and cosf (S. Moshier) err by less than
-/// one unit in the last place.
-static std::pair<Value, Value> emitCosSin(LaneBuilder &b, Value turns) {
-  VectorType longs = b.lanes(b.getI64Type());
-  auto splatLong = [&](uint64_t value) -> Value {
-    return arith::ConstantOp::create(b, DenseElementsAttr::get(longs, APInt(64, value)));
-  };
-  Value rounded = arith::AddIOp::create(b, turns, splatLong(uint64_t(1) << 61));
-  Value quarter = arith::TruncIOp::create(b, b.words(),
-                                          Value(arith::ShRUIOp::create(b, rounded, splatLong(62))));
-  Value rest = arith::SubIOp::create(
-      b, turns, Value(arith::AndIOp::create(b, rounded, splatLong(uint64_t(3) << 62))));
-  // 31 of the rest's 62 bits: a step of 2^-33 turns, far below a unit in the last place of 1.
-  Value steps =
-      arith::TruncIOp::create(b, b.words(), Value(arith::ShRSIOp::create(b, rest, splatLong(31))));
-  Value angle = arith::MulFOp::create(b, Value(arith::SIToFPOp::create(b, b.floats(), steps)),
-                                      b.splat(2.0 * llvm::numbers::pi / 8589934592.0 /* 2^33 */));
-
-  Value square = arith::MulFOp::create(b, angle, angle);
-  auto horner = [&](ArrayRef<float> coefficients) {
-    Value sum = b.splat(coefficients.front());
-    for (float coefficient : coefficients.drop_front())
-      sum = b.fma(sum, square, b.splat(coefficient));
-    return sum;
-  };
-  Value sinTail = horner({-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f});
-  Value sin = b.fma(arith::MulFOp::create(b, sinTail, square), angle, angle);
-  Value cosTail = horner({2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f});
-  Value cos = b.fma(arith::MulFOp::create(b, cosTail, square), square,
-                    b.fma(square, b.splat(-0.5f), b.splat(1.0f)));
-
-  // A quarter turn swaps cos and sin; quarters 1 and 2 negate cos, 2 and 3 negate sin.
-  auto isSet = [&](Value word, int32_t bit) -> Value {
-    Value masked = arith::AndIOp::create(b, word, b.splatWord(bit));
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, masked, b.splatWord(0));
-  };
-  auto negateIf = [&](Value condition, Value value) -> Value {
-    return arith::SelectOp::create(b, condition, Value(arith::NegFOp::create(b, value)), value);
-  };
-  Value swap = isSet(quarter, 1);
-  Value next = arith::AddIOp::create(b, quarter, b.splatWord(1));
-  Value turnedCos = arith::SelectOp::create(b, swap, sin, cos);
-  Value turnedSin = arith::SelectOp::create(b, swap, cos, sin);
-  return {negateIf(isSet(next, 2), turnedCos), negateIf(isSet(quarter, 2), turnedSin)};
-}
 
 void treadle::emitRotaryTable(StageKernel &kernel, RotaryTableOp op) {
   LaneBuilder &b = kernel.builder();
@@ -79,7 +28,8 @@ void treadle::emitRotaryTable(StageKernel &kernel, RotaryTableOp op) {
       steps.resize(numLanes);
       Value angles = arith::ConstantOp::create(
           b, DenseElementsAttr::get(b.lanes(b.getI64Type()), ArrayRef(steps)));
-      auto [cos, sin] = emitCosSin(b, arith::MulIOp::create(b, Value(b.broadcast(place)), angles));
+      auto [cos, sin] =
+          emitCosSinOfTurns(b, arith::MulIOp::create(b, Value(b.broadcast(place)), angles));
       Value mask = b.maskFirst(pairs - pair);
       b.store(cos, kernel.result(), {row, b.index(0), b.index(pair)}, mask);
       b.store(sin, kernel.result(), {row, b.index(1), b.index(pair)}, mask);

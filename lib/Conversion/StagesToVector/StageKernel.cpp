@@ -38,9 +38,29 @@ Type treadle::getKernelType(Type type) {
       .Default(type);
 }
 
+Value treadle::getConstantTable(ImplicitLocOpBuilder &b, ModuleOp module,
+                                DenseElementsAttr values) {
+  auto type = MemRefType::get(values.getType().getShape(), values.getElementType());
+  memref::GlobalOp table;
+  int64_t count = 0;
+  for (auto global : module.getOps<memref::GlobalOp>()) {
+    ++count;
+    if (global.getInitialValue() == values)
+      table = global;
+  }
+  if (!table) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    table = memref::GlobalOp::create(b, b.getStringAttr("table_" + std::to_string(count)),
+                                     b.getStringAttr("private"), TypeAttr::get(type), values,
+                                     b.getUnitAttr(), b.getI64IntegerAttr(slotAlignment));
+  }
+  return memref::GetGlobalOp::create(b, type, table.getSymName());
+}
+
 StageKernel::StageKernel(StageOp stage, func::FuncOp function,
                          const ConvertStagesToVectorPassOptions &options)
-    : stage(stage), options(options),
+    : stage(stage), function(function), options(options),
       b(stage.getLoc(), OpBuilder::atBlockBegin(&function.getBody().front())) {
   Block &block = function.getBody().front();
   unsigned numInputs = stage.getInputs().size();
@@ -77,12 +97,15 @@ void StageKernel::openTileLoop(Value first, Value end) {
 Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {
   // At the top of the function: an alloca inside the tile loop would grow the stack by each tile.
   OpBuilder::InsertionGuard guard(b);
-  Operation *parent = b.getInsertionBlock()->getParentOp();
-  auto function = isa<func::FuncOp>(parent) ? cast<func::FuncOp>(parent)
-                                            : parent->getParentOfType<func::FuncOp>();
   b.setInsertionPointToStart(&function.getBody().front());
   return memref::AllocaOp::create(b, MemRefType::get(shape, element),
                                   b.getI64IntegerAttr(slotAlignment));
+}
+
+Value StageKernel::constantTable(DenseElementsAttr values) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&function.getBody().front());
+  return getConstantTable(b, function->getParentOfType<ModuleOp>(), values);
 }
 
 Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask,
@@ -125,19 +148,26 @@ LogicalResult treadle::emitTile(StageKernel &kernel) {
       .Case([&](AppendOp op) { return emitAppend(kernel, op), success(); })
       .Case([&](AttentionOp op) { return emitAttention(kernel, op), success(); })
       .Case([&](CarryIdsOp op) { return emitCarryIds(kernel, op), success(); })
+      .Case([&](CausalConvOp op) { return emitCausalConv(kernel, op), success(); })
+      .Case([&](ConcatOp op) { return emitConcat(kernel, op), success(); })
       .Case([&](CopeBiasOp op) { return emitCopeBias(kernel, op), success(); })
       .Case([&](DifferentialOp op) { return emitDifferential(kernel, op), success(); })
       .Case([&](EmbeddingOp op) { return emitEmbedding(kernel, op), success(); })
+      .Case([&](FanOp op) { return emitFan(kernel, op), success(); })
+      .Case([&](GatedDeltaRuleOp op) { return emitGatedDeltaRule(kernel, op), success(); })
       .Case([&](JointLinearOp op) { return emitJointLinear(kernel, op), success(); })
+      .Case([&](L2NormOp op) { return emitL2Norm(kernel, op), success(); })
       .Case([&](LayerNormOp op) { return emitLayerNorm(kernel, op), success(); })
       .Case([&](LinearOp op) { return emitLinear(kernel, op), success(); })
       .Case([&](NgramEmbeddingOp op) { return emitNgramEmbedding(kernel, op), success(); })
+      .Case([&](PolyNormOp op) { return emitPolyNorm(kernel, op), success(); })
+      .Case([&](RMSNormOp op) { return emitRMSNorm(kernel, op), success(); })
       .Case([&](ReadRowsOp op) { return emitReadRows(kernel, op), success(); })
       .Case([&](ReadStateOp op) { return emitReadState(kernel, op), success(); })
-      .Case([&](RMSNormOp op) { return emitRMSNorm(kernel, op), success(); })
       .Case([&](RopeOp op) { return emitRope(kernel, op), success(); })
       .Case([&](RotaryTableOp op) { return emitRotaryTable(kernel, op), success(); })
       .Case([&](RunningSumOp op) { return emitRunningSum(kernel, op), success(); })
+      .Case([&](SliceOp op) { return emitSlice(kernel, op), success(); })
       .Case([&](WriteStateOp op) { return emitWriteState(kernel, op), success(); })
       .Default([](Operation *op) { return op->emitOpError("has no vector kernel"); });
 }

@@ -21,6 +21,10 @@ namespace treadle {
 /// [N/16][K/k][16] words for panels. Scalars stay as they are.
 mlir::Type getKernelType(mlir::Type type);
 
+/// Memory that holds `values` and is never written: one for equal values.
+mlir::Value getConstantTable(mlir::ImplicitLocOpBuilder &b, mlir::ModuleOp module,
+                             mlir::DenseElementsAttr values);
+
 /// The body of a kernel under construction: a tile of one stage.
 ///
 /// A core emitter computes the tile's part of the core op's result, 16 lanes at a time, and hands
@@ -49,6 +53,9 @@ public:
   /// Scratch memory of the kernel, on the stack of the thread that runs it.
   mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);
 
+  /// Memory that holds `values` and is never written.
+  mlir::Value constantTable(mlir::DenseElementsAttr values);
+
   /// Runs the epilogue on `lanes` of the core's result at (row, column) and stores them. A core of
   /// several results has no epilogue.
   void storeResult(mlir::Value lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {},
@@ -64,6 +71,7 @@ private:
   void openTileLoop(mlir::Value first, mlir::Value end);
 
   StageOp stage;
+  mlir::func::FuncOp function;
   const ConvertStagesToVectorPassOptions &options;
   LaneBuilder b;
   mlir::IRMapping operands;
@@ -79,21 +87,39 @@ void emitAddScaled(StageKernel &kernel, AddScaledOp op);
 void emitAppend(StageKernel &kernel, AppendOp op);
 void emitAttention(StageKernel &kernel, AttentionOp op);
 void emitCarryIds(StageKernel &kernel, CarryIdsOp op);
+void emitCausalConv(StageKernel &kernel, CausalConvOp op);
+void emitConcat(StageKernel &kernel, ConcatOp op);
 void emitCopeBias(StageKernel &kernel, CopeBiasOp op);
 void emitDifferential(StageKernel &kernel, DifferentialOp op);
 void emitElementwise(StageKernel &kernel);
 void emitEmbedding(StageKernel &kernel, EmbeddingOp op);
+void emitFan(StageKernel &kernel, FanOp op);
+void emitGatedDeltaRule(StageKernel &kernel, GatedDeltaRuleOp op);
 void emitJointLinear(StageKernel &kernel, JointLinearOp op);
+void emitL2Norm(StageKernel &kernel, L2NormOp op);
 void emitLayerNorm(StageKernel &kernel, LayerNormOp op);
 void emitLinear(StageKernel &kernel, LinearOp op);
 void emitNgramEmbedding(StageKernel &kernel, NgramEmbeddingOp op);
+void emitPolyNorm(StageKernel &kernel, PolyNormOp op);
 void emitReadRows(StageKernel &kernel, ReadRowsOp op);
 void emitReadState(StageKernel &kernel, ReadStateOp op);
 void emitRMSNorm(StageKernel &kernel, RMSNormOp op);
 void emitRope(StageKernel &kernel, RopeOp op);
 void emitRotaryTable(StageKernel &kernel, RotaryTableOp op);
 void emitRunningSum(StageKernel &kernel, RunningSumOp op);
+void emitSlice(StageKernel &kernel, SliceOp op);
 void emitWriteState(StageKernel &kernel, WriteStateOp op);
+
+/// The gated delta rule in chunks of rows (see `emitGatedDeltaRule`).
+void emitDeltaChunks(StageKernel &kernel, GatedDeltaRuleOp op);
+
+struct CosSin {
+  mlir::Value cos, sin;
+};
+/// cos and sin of angles given as 64-bit fixed-point turns (lanes of i64).
+CosSin emitCosSinOfTurns(LaneBuilder &b, mlir::Value turns);
+/// cos and sin of angles in radians, of any size.
+CosSin emitCosSin(StageKernel &kernel, mlir::Value radians);
 
 /// act(x) on lanes.
 mlir::Value emitActivation(LaneBuilder &b, Activation activation, mlir::Value x);

@@ -67,7 +67,7 @@ private:
   LogicalResult lowerBlock(Block &block);
   LogicalResult lowerStage(StageOp stage);
   LogicalResult lowerLoop(LoopOp loop);
-  Value lowerPick(PickOp pick);
+  void lowerPick(PickOp pick);
 
   /// The memory (or scalar) of a value outside of stages.
   Value memoryOf(Value value);
@@ -205,7 +205,7 @@ LogicalResult EntryLowering::lowerBlock(Block &block) {
       if (failed(lowerLoop(loop)))
         return failure();
     } else if (auto pick = dyn_cast<PickOp>(op)) {
-      mapping.map(pick.getResult(), lowerPick(pick));
+      lowerPick(pick);
     } else if (!isa<GetWeightOp, GetStateOp>(op)) { // references are resolved where they are used
       b.clone(op, mapping);
     }
@@ -224,28 +224,12 @@ LogicalResult EntryLowering::lowerLoop(LoopOp loop) {
   return lowerBlock(*loop.getBody());
 }
 
-/// A load from a constant of the library; equal tables are one.
-Value EntryLowering::lowerPick(PickOp pick) {
-  DenseElementsAttr values = pick.getValues();
-  auto type = MemRefType::get(values.getType().getShape(), b.getF32Type());
-  auto module = function->getParentOfType<ModuleOp>();
-  memref::GlobalOp table;
-  int64_t count = 0;
-  for (auto other : module.getOps<memref::GlobalOp>()) {
-    if (other.getInitialValue() == values)
-      table = other;
-    ++count;
-  }
-  if (!table) {
-    OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-    table = memref::GlobalOp::create(builder, pick.getLoc(), ("table_" + Twine(count)).str(),
-                                     builder.getStringAttr("private"), type, values,
-                                     /*constant=*/true, /*alignment=*/IntegerAttr());
-  }
-  Value memory = memref::GetGlobalOp::create(b, type, table.getSymName());
-  auto indices = llvm::map_to_vector(
-      pick.getIndices(), [&](Value index) { return mapping.lookupOrDefault(index); });
-  return memref::LoadOp::create(b, memory, indices);
+void EntryLowering::lowerPick(PickOp pick) {
+  Value table = getConstantTable(b, function->getParentOfType<ModuleOp>(), pick.getValues());
+  SmallVector<Value> indices;
+  for (Value index : pick.getIndices())
+    indices.push_back(mapping.lookupOrDefault(index));
+  mapping.map(pick.getResult(), Value(memref::LoadOp::create(b, table, indices)));
 }
 
 LogicalResult EntryLowering::lowerStage(StageOp stage) {
@@ -318,8 +302,8 @@ struct ConvertStagesToVector
   using ConvertStagesToVectorPassBase::ConvertStagesToVectorPassBase;
 
   void runOnOperation() override {
-    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
-                                             bf16Dot};
+    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels, bf16Dot,
+                                             chunked};
     ModuleOp module = getOperation();
     KernelTable kernels(module, options);
     Layout weights = layoutWeights(module), states = layoutStates(module);

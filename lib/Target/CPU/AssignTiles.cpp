@@ -55,8 +55,12 @@ static SmallVector<int64_t> tileOf(StageOp stage) {
   SmallVector<int64_t> sizes;
   for (int64_t dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
     sizes.push_back(stage.getExtent(dim));
-  bool countsRows = cast<IterationAttr>(stage.getIterations()[0]).getKind() == IterationKind::rows;
-  sizes[0] = std::min(countsRows ? fewRows : someColumns, sizes[0]);
+  // Heads that take their rows one after another have much to do each.
+  IterationKind first = cast<IterationAttr>(stage.getIterations()[0]).getKind();
+  int64_t most = first == IterationKind::rows    ? fewRows
+                 : first == IterationKind::heads ? 1
+                                                 : someColumns;
+  sizes[0] = std::min(most, sizes[0]);
   // Scores of 512 keys per row and head: one key/value head at a time keeps them in cache.
   if (core && isa<AttentionOp>(core))
     sizes[1] = 1;

@@ -27,13 +27,15 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
 
     All vectors have 16 lanes of f32; the target splits them as its registers need.
     Matrices run in register blocks of `register-rows` x `register-panels`; a single
-    row takes `single-row-panels` at once, for enough independent chains.
+    row takes `single-row-panels` at once, for enough independent chains. Recurrences run
+    row by row, or where `chunked` in chunks of up to 64 rows.
   }];
   let options = [
     Option<"registerRows", "register-rows", "int64_t", "6", "rows of a register block">,
     Option<"registerPanels", "register-panels", "int64_t", "1", "panels of a register block">,
     Option<"singleRowPanels", "single-row-panels", "int64_t", "4", "panels at once for one row">,
     Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
+    Option<"chunked", "chunked", "bool", "false", "run recurrences in chunks of rows">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",

@@ -38,7 +38,8 @@ static LogicalResult checkTypes(Operation *op) {
 
 /// An op that a target knows how to run.
 static LogicalResult checkOp(Operation *op) {
-  if (isa<StageCoreOpInterface, LoopOp, YieldOp, PickOp, GetWeightOp, GetStateOp, func::ReturnOp>(op) ||
+  if (isa<StageCoreOpInterface, LoopOp, YieldOp, PickOp, GetWeightOp, GetStateOp, func::ReturnOp>(
+          op) ||
       op->hasTrait<OpTrait::ConstantLike>())
     return success();
   bool hasTensors = llvm::any_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
