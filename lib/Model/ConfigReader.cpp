@@ -19,6 +19,7 @@ using namespace treadle;
 
 static constexpr uint64_t maxConfigBytes = uint64_t(16) << 20;
 static constexpr size_t maxIds = 64;
+static constexpr size_t maxChoices = 512;
 
 //===----------------------------------------------------------------------===//
 // One value
@@ -45,6 +46,9 @@ static std::string describeValue(const ConfigValue &value) {
     std::string operator()(const std::vector<int64_t> &held) {
       return "[" + join(map_range(held, [](int64_t id) { return std::to_string(id); }), ", ") + "]";
     }
+    std::string operator()(const std::vector<std::string> &held) {
+      return held.empty() ? "[]" : "[\"" + join(held, "\", \"") + "\"]";
+    }
   };
   return std::visit(Visitor(), value);
 }
@@ -61,6 +65,9 @@ static std::string describeField(const Field &field) {
     return "true or false";
   case Field::Kind::choice:
     return "\"" + join(field.choices, "\" or \"") + "\"";
+  case Field::Kind::choices:
+    return "a list of 1 to " + std::to_string(maxChoices) + " of \"" +
+           join(field.choices, "\" or \"") + "\"";
   case Field::Kind::ids:
     return "a token id or a list of 1 to " + std::to_string(maxIds);
   case Field::Kind::object:
@@ -84,6 +91,20 @@ static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
     ids.push_back(item.integer);
   }
   return ids;
+}
+
+/// The texts of `json`, or nothing where it is no list of choices.
+static std::optional<std::vector<std::string>> convertChoices(const Field &field,
+                                                              const JsonValue &json) {
+  if (!json.is(JsonValue::Kind::array) || json.items.empty() || json.items.size() > maxChoices)
+    return std::nullopt;
+  std::vector<std::string> texts;
+  for (const JsonValue &item : json.items) {
+    if (!item.is(JsonValue::Kind::string) || !is_contained(field.choices, item.text))
+      return std::nullopt;
+    texts.push_back(item.text);
+  }
+  return texts;
 }
 
 /// Whether an integer or a number lies within the field's range.
@@ -114,6 +135,10 @@ static std::optional<ConfigValue> convert(const Field &field, const JsonValue &j
   case Field::Kind::ids:
     if (std::optional<std::vector<int64_t>> ids = convertIds(json))
       return *ids;
+    break;
+  case Field::Kind::choices:
+    if (std::optional<std::vector<std::string>> texts = convertChoices(field, json))
+      return *texts;
     break;
   case Field::Kind::object:
     if (json.is(JsonValue::Kind::object) || json.is(JsonValue::Kind::null))

@@ -65,6 +65,15 @@ static json::Object describe(const Field &field) {
                     json::Object{{"type", "null"}}};
     break;
   }
+  case Field::Kind::choices: {
+    json::Array choices;
+    for (const std::string &choice : field.choices)
+      choices.push_back(choice);
+    setType("array");
+    schema["items"] = json::Object{{"enum", std::move(choices)}};
+    schema["minItems"] = 1;
+    break;
+  }
   case Field::Kind::object:
     setType("object");
     describeMembers(field.members, json::Object(), json::Array(), schema);

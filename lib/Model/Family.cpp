@@ -21,4 +21,5 @@ void treadle::registerAllFamilies(FamilyRegistry &registry) {
   registry.add(createLlama());
   registry.add(createMiniAxion());
   registry.add(createNanoHammer());
+  registry.add(createNeoLLM());
 }

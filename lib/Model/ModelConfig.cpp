@@ -51,6 +51,12 @@ Field Field::choice(StringRef key, std::vector<std::string> choices, StringRef h
 
 Field Field::ids(StringRef key, StringRef help) { return makeField(key, Kind::ids, help); }
 
+Field Field::someOf(StringRef key, std::vector<std::string> choices, StringRef help) {
+  Field field = makeField(key, Kind::choices, help);
+  field.choices = std::move(choices);
+  return field;
+}
+
 Field Field::object(StringRef key, std::vector<Field> members, StringRef help) {
   Field field = makeField(key, Kind::object, help);
   field.members = std::move(members);

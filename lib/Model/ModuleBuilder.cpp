@@ -21,9 +21,9 @@ Value Scope::weight(StringRef symbol, StringRef tensor, WeightType type) const {
     sources.push_back((tensorPrefix + tensor).str());
   SmallVector<int64_t> slots;
   SmallVector<Value> indices;
-  if (layer) {
-    slots.push_back(layer->size);
-    indices.push_back(layer->index);
+  for (const SlotDim &dim : layers) {
+    slots.push_back(dim.size);
+    indices.push_back(dim.index);
   }
   WeightOp weight = builder->declare((prefix + symbol).str(), type, slots, sources);
   return GetWeightOp::create(builder->builder, builder->getLoc(), type,
@@ -56,19 +56,39 @@ Value Scope::appendState(StringRef symbol, int64_t columns, Type element) const 
   SmallVector<int64_t> shape = {builder->getCapacity()};
   if (columns)
     shape.push_back(columns);
+  return state(symbol, StateType::get(element.getContext(), StateKind::append, shape, element));
+}
+
+Value Scope::state(StringRef symbol, StateType type) const {
+  SmallVector<SlotDim> dims(layers);
+  if (pass)
+    dims.insert(dims.begin(), *pass);
   SmallVector<int64_t> slots;
   SmallVector<Value> indices;
-  for (const std::optional<SlotDim> &dim : {pass, layer}) {
-    if (!dim)
-      continue;
-    slots.push_back(dim->size);
-    indices.push_back(dim->index);
+  for (const SlotDim &dim : dims) {
+    slots.push_back(dim.size);
+    indices.push_back(dim.index);
   }
-  auto type = StateType::get(element.getContext(), StateKind::append, shape, element);
   StateOp state = builder->declare((prefix + symbol).str(), type, slots,
                                    pass ? std::optional<int64_t>(0) : std::nullopt);
   return GetStateOp::create(builder->builder, builder->getLoc(), type,
                             FlatSymbolRefAttr::get(state.getSymNameAttr()), indices);
+}
+
+Value Scope::pick(function_ref<double(int64_t)> formula) const {
+  SmallVector<float> numbers;
+  for (int64_t layer : layerNumbers)
+    numbers.push_back(static_cast<float>(formula(layer)));
+  SmallVector<int64_t> shape;
+  SmallVector<Value> indices;
+  for (const SlotDim &dim : layers) {
+    shape.push_back(dim.size);
+    indices.push_back(dim.index);
+  }
+  assert(!shape.empty() && "expected a layer");
+  auto type = RankedTensorType::get(shape, builder->builder.getF32Type());
+  return PickOp::create(builder->builder, builder->getLoc(), indices,
+                        DenseElementsAttr::get(type, ArrayRef(numbers)));
 }
 
 //===----------------------------------------------------------------------===//
@@ -170,31 +190,96 @@ void ModuleBuilder::buildHead(int64_t hidden, int64_t vocabulary,
 // Loops
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// `count` times the same `period` layers.
+struct Repeat {
+  int64_t period, count;
+};
+} // namespace
+
+/// The repetition at the front of `kinds` that takes in the most layers, the shortest of these.
+static Repeat findRepeat(ArrayRef<StringRef> kinds) {
+  Repeat best = {1, 1};
+  for (size_t period = 1; 2 * period <= kinds.size(); ++period) {
+    size_t end = period;
+    while (end < kinds.size() && kinds[end] == kinds[end - period])
+      ++end;
+    Repeat repeat = {int64_t(period), int64_t(end / period)};
+    if (repeat.count > 1 && repeat.period * repeat.count > best.period * best.count)
+      best = repeat;
+  }
+  return best;
+}
+
+SmallVector<Value> ModuleBuilder::buildSlots(const Scope &scope, int64_t count, ValueRange carried,
+                                             LayersBody body) {
+  auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, carried,
+                             [&](OpBuilder &, Value index, ValueRange values) {
+                               Scope inner = scope;
+                               inner.layers.push_back({count, index});
+                               return body(inner, values);
+                             });
+  return llvm::to_vector(ValueRange(loop.getResults()));
+}
+
+SmallVector<Value> ModuleBuilder::buildLayers(const Scope &scope, ArrayRef<StringRef> kinds,
+                                              StringRef tensor, ValueRange inits,
+                                              MixedLayersBody body) {
+  assert(scope.layers.empty() && "expected no layers within layers");
+  llvm::StringMap<int64_t> places; // of each kind so far
+
+  // A run of `length` equal layers from `first` on, and those that repeat it.
+  auto buildRun = [&](const Scope &group, Repeat repeat, int64_t first, int64_t length,
+                      ValueRange values) {
+    StringRef kind = kinds[first];
+    int64_t place = places[kind]++;
+    Scope layer = group;
+    layer.prefix += (kind + (place ? Twine(place) : Twine()) + ".").str();
+    layer.tensorPrefixes.clear();
+    for (int64_t i = 0; i < repeat.count; ++i)
+      for (int64_t j = 0; j < length; ++j) {
+        int64_t number = first + i * repeat.period + j;
+        layer.layerNumbers.push_back(number);
+        layer.tensorPrefixes.push_back(
+            (scope.tensorPrefixes[0] + tensor + "." + Twine(number) + ".").str());
+      }
+    auto run = [&](const Scope &inner, ValueRange carried) { return body(inner, kind, carried); };
+    return length == 1 ? run(layer, values) : buildSlots(layer, length, values, run);
+  };
+
+  SmallVector<Value> values(inits);
+  for (int64_t first = 0, count = kinds.size(); first < count;) {
+    Repeat repeat = findRepeat(kinds.drop_front(first));
+    values = buildSlots(scope, repeat.count, values, [&](const Scope &group, ValueRange carried) {
+      SmallVector<Value> next(carried);
+      for (int64_t begin = first; begin < first + repeat.period;) {
+        int64_t end = begin + 1;
+        while (end < first + repeat.period && kinds[end] == kinds[begin])
+          ++end;
+        next = buildRun(group, repeat, begin, end - begin, next);
+        begin = end;
+      }
+      return next;
+    });
+    first += repeat.period * repeat.count;
+  }
+  return values;
+}
+
+SmallVector<Value> ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol,
+                                              StringRef tensor, int64_t count, ValueRange carried,
+                                              LayersBody body) {
+  return buildLayers(
+      scope, SmallVector<StringRef>(count, symbol), tensor, carried,
+      [&](const Scope &layer, StringRef, ValueRange values) { return body(layer, values); });
+}
+
 Value ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol, StringRef tensor,
                                  int64_t count, Value x, LayerBody body) {
   return buildLayers(scope, symbol, tensor, count, ValueRange(x),
                      [&](const Scope &layer, ValueRange carried) {
                        return SmallVector<Value>{body(layer, carried[0])};
                      })[0];
-}
-
-SmallVector<Value> ModuleBuilder::buildLayers(const Scope &scope, StringRef symbol,
-                                              StringRef tensor, int64_t count, ValueRange carried,
-                                              LayersBody body) {
-  if (count == 0)
-    return llvm::to_vector(carried);
-  Scope inner = scope;
-  inner.prefix += (symbol + ".").str();
-  inner.tensorPrefixes.clear();
-  assert(scope.tensorPrefixes.size() == 1 && "expected no layers within layers");
-  for (int64_t i = 0; i < count; ++i)
-    inner.tensorPrefixes.push_back((scope.tensorPrefixes[0] + tensor + "." + Twine(i) + ".").str());
-  auto loop = LoopOp::create(builder, getLoc(), /*trips=*/Value(), count, carried,
-                             [&](OpBuilder &, Value index, ValueRange values) {
-                               inner.layer = SlotDim{count, index};
-                               return body(inner, values);
-                             });
-  return llvm::to_vector(ValueRange(loop.getResults()));
 }
 
 Value ModuleBuilder::buildPasses(const Scope &scope, Value loops, Value x,

@@ -302,6 +302,41 @@ def test_the_library_checks_itself(compiled: Compiled) -> None:
     assert report.golden_count == 0 and report.invariance_loops == compiled.model.info["max_loops"]
 
 
+RECURRENT = [family.TYPICAL for family in FAMILIES.values() if hasattr(family, "RECURRENT")]
+
+
+@pytest.mark.parametrize("compiled", [f"{case.name}-{dtype}" for case in RECURRENT for dtype in DTYPES], indirect=True)
+def test_masked_tokens_enter_no_state(compiled: Compiled) -> None:
+    """Nor does padding, or `test_every_chunking_gives_the_same_bits` would fail."""
+    ids, mask = compiled.case.ids, compiled.case.mask
+    other = np.where(mask, ids, (ids + 1) % compiled.case.config["vocab_size"])
+    s, t = compiled.session(), compiled.session()
+    expected, found = s.forward(ids, mask, logits="all"), t.forward(other, mask, logits="all")
+    assert same(found[mask], expected[mask]) and not same(found, expected)
+    kinds = {state["name"]: state["kind"] for state in compiled.model.info["states"]}
+    ours, others = s.states(), t.states()
+    kept = [name for name in ours if kinds[name] != "append"]
+    assert kept and all(same(ours[name], others[name]) for name in kept)
+
+
+@pytest.mark.parametrize("compiled", [f"{case.name}-f32" for case in RECURRENT], indirect=True)
+def test_recurrences_in_chunks(
+    compiled: Compiled, compile_library: Callable[..., None], tmp_path: Path, report_error: Report
+) -> None:
+    """The bits depend on the cut; the numbers do not."""
+    case, out = compiled.case, tmp_path / "chunked.so"
+    compile_library(compiled.source.config, weights=compiled.source.weights, out=out, recurrence_form="chunked")
+    expected, tolerance = compiled.expected(compiled.loops, True)
+    with treadle.load(out) as model:
+        count = len(case.ids)
+        for pieces in ([count], [1] * count, ragged(count, 1), ragged(count, 2)):
+            session = model.session(loops=compiled.loops, poison=True)
+            error = relative_error(run(session, case.ids, case.mask, pieces), expected)
+            report_error(f"f32 {case.name} in chunks, {len(pieces)} pieces", error, tolerance)
+        whole = model.session(loops=compiled.loops).forward(case.ids, case.mask, logits="all")
+        assert not same(whole, compiled.session().forward(case.ids, case.mask, logits="all"))
+
+
 #
 # One or two libraries
 #

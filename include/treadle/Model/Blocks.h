@@ -57,9 +57,39 @@ struct LowRank {
 mlir::Value lowRankLinear(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
                           llvm::StringRef tensor, int64_t outputs, LowRank factors);
 
-/// Tensor `<tensor>.weight`: (R, C) -> (R, C).
+/// Tensor `<tensor>.weight`, to which `offset` is added: (R, C) -> (R, C). With groups, each is
+/// normalised on its own, and all share the tensor's C / groups entries.
 mlir::Value rmsNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
-                    llvm::StringRef tensor, double eps);
+                    llvm::StringRef tensor, double eps, double offset = 0, int64_t groups = 1);
+
+/// Tensors `<tensor>.weight` and `<tensor>.bias`, in the same way.
+mlir::Value layerNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                      llvm::StringRef tensor, double eps, double offset = 0, int64_t groups = 1);
+
+/// factor * x.
+mlir::Value scale(const Scope &scope, mlir::Value x, mlir::Value factor);
+
+/// Columns [offset, offset + size) of each group: (R, groups * C) -> (R, groups * size).
+mlir::Value sliceColumns(const Scope &scope, mlir::Value x, int64_t groups, int64_t offset,
+                         int64_t size);
+
+//===----------------------------------------------------------------------===//
+// FAN layers (Fan.cpp)
+//===----------------------------------------------------------------------===//
+
+enum class FanBias { all, plain, none };
+
+/// A linear map to `periodic` + `plain` columns, the first of which become cosines and sines.
+struct FanLayer {
+  int64_t periodic, plain;
+  FanBias bias; ///< of all columns before the waves, of those that pass, or none
+
+  int64_t width() const { return 2 * periodic + plain; }
+};
+
+/// Tensors `<tensor>.weight` and `<tensor>.bias`: (R, K) -> (R, width).
+mlir::Value fanLayer(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                     llvm::StringRef tensor, const FanLayer &fan);
 
 //===----------------------------------------------------------------------===//
 // Attention (Attention.cpp, Rotary.cpp)
@@ -145,9 +175,40 @@ mlir::Value siluGate(const Scope &scope, mlir::Value gate, mlir::Value up);
 mlir::Value gatedMLP(const Scope &scope, mlir::Value x, llvm::StringRef tensor, int64_t inner,
                      bool bias = false);
 
+/// act(gate) * x.
+mlir::Value gateWith(const Scope &scope, mlir::Value gate, mlir::Value x, Activation activation);
+
+/// A learned cubic of each row, every power normalised: tensors `<tensor>.weight` (3) and
+/// `<tensor>.bias`.
+mlir::Value polyNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                     llvm::StringRef tensor, double eps);
+
+/// x * (1 - silu of the scalar `tensor`).
+mlir::Value gpas(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm::StringRef tensor);
+
 /// again ? g x + (1 - g) origin : x, with g = sigmoid of the scalar `tensor`.
 mlir::Value gateBlend(const Scope &scope, mlir::Value x, mlir::Value origin, mlir::Value again,
                       llvm::StringRef symbol, llvm::StringRef tensor);
+
+//===----------------------------------------------------------------------===//
+// Gated delta nets (GatedDeltaNet.cpp)
+//===----------------------------------------------------------------------===//
+
+struct GatedDeltaNet {
+  int64_t keyHeads, keyDim;     ///< of queries and keys
+  int64_t valueHeads, valueDim; ///< neighbouring ones share a key head
+  int64_t taps;                 ///< tokens that the convolution sees
+  double eps;                   ///< of the norm of the results
+
+  int64_t keyWidth() const { return keyHeads * keyDim; }
+  int64_t valueWidth() const { return valueHeads * valueDim; }
+};
+
+/// The mixer of Qwen3-Next's linear layers, up to its output projection: tensors
+/// `<tensor>.in_proj_qkvz`, `in_proj_ba`, `conv1d`, `dt_bias`, `A_log`, `norm`; states `conv` and
+/// `delta`. (R, K) -> (R, valueWidth).
+mlir::Value gatedDeltaNet(const Scope &scope, const Tokens &tokens, mlir::Value x,
+                          llvm::StringRef tensor, const GatedDeltaNet &net);
 
 } // namespace treadle
 

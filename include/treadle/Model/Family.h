@@ -94,6 +94,7 @@ void registerAllFamilies(FamilyRegistry &registry);
 std::unique_ptr<Family> createLlama();
 std::unique_ptr<Family> createMiniAxion();
 std::unique_ptr<Family> createNanoHammer();
+std::unique_ptr<Family> createNeoLLM();
 
 } // namespace treadle
 

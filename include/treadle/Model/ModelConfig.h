@@ -28,9 +28,10 @@ class Family;
 class FamilyRegistry;
 class TensorSource;
 
-/// The value of a field, by its kind: integer, number, flag, choice, ids; of an object, whether it
-/// is there.
-using ConfigValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>>;
+/// The value of a field, by its kind: integer, number, flag, choice, ids, choices; of an object,
+/// whether it is there.
+using ConfigValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
+                                 std::vector<std::string>>;
 
 /// One key of a config.
 struct Field {
@@ -40,6 +41,7 @@ struct Field {
     flag,    ///< true or false
     choice,  ///< one of `choices`
     ids,     ///< a token id or a list of them
+    choices, ///< a list of some of `choices`
     object,  ///< an object with `members`, or null for none
     inert,   ///< anything: kept as metadata, read by nobody
   };
@@ -61,6 +63,7 @@ struct Field {
   /// The first choice is the default.
   static Field choice(llvm::StringRef key, std::vector<std::string> choices, llvm::StringRef help);
   static Field ids(llvm::StringRef key, llvm::StringRef help);
+  static Field someOf(llvm::StringRef key, std::vector<std::string> choices, llvm::StringRef help);
   static Field object(llvm::StringRef key, std::vector<Field> members, llvm::StringRef help);
   static Field inert(llvm::StringRef key, llvm::StringRef help);
 
@@ -84,6 +87,9 @@ public:
   bool flag(llvm::StringRef key) const { return get<bool>(key); }
   llvm::StringRef choice(llvm::StringRef key) const { return get<std::string>(key); }
   llvm::ArrayRef<int64_t> ids(llvm::StringRef key) const { return get<std::vector<int64_t>>(key); }
+  llvm::ArrayRef<std::string> someOf(llvm::StringRef key) const {
+    return get<std::vector<std::string>>(key);
+  }
 
 private:
   template <typename T> const T &get(llvm::StringRef key) const {

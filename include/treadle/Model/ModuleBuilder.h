@@ -18,6 +18,7 @@
 #include "mlir/IR/Builders.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Model/ModelOptions.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include <optional>
 
@@ -64,6 +65,13 @@ public:
   /// row is one entry).
   mlir::Value appendState(llvm::StringRef symbol, int64_t columns, mlir::Type element) const;
 
+  /// A reference to a state of any kind.
+  mlir::Value state(llvm::StringRef symbol, StateType type) const;
+
+  /// The number that `formula` makes of the number of the layer, as its tensors
+  /// count it from 0.
+  mlir::Value pick(llvm::function_ref<double(int64_t layer)> formula) const;
+
 private:
   friend class ModuleBuilder;
 
@@ -72,7 +80,8 @@ private:
   ModuleBuilder *builder;
   std::string prefix;                                ///< of symbols: `shared.`
   llvm::SmallVector<std::string> tensorPrefixes{""}; ///< one per weight slot
-  std::optional<SlotDim> layer;                      ///< of weights and states
+  llvm::SmallVector<int64_t> layerNumbers;           ///< likewise; none outside of layers
+  llvm::SmallVector<SlotDim> layers;                 ///< of weights and states, outermost first
   std::optional<SlotDim> pass;                       ///< of states
 };
 
@@ -112,6 +121,18 @@ public:
   mlir::Value buildLayers(const Scope &scope, llvm::StringRef symbol, llvm::StringRef tensor,
                           int64_t count, mlir::Value x, LayerBody body);
 
+  using MixedLayersBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
+      const Scope &, llvm::StringRef kind, mlir::ValueRange)>;
+
+  /// Layers of several kinds, that of layer i named by `kinds[i]`. A run of one kind
+  /// is one loop, and so is a sequence of runs that repeats, so that code follows the
+  /// pattern and not the depth. Symbols begin with `<kind>.`, those of a further place
+  /// of a kind with `<kind>1.` and so on; tensors with `<tensor>.<i>.`.
+  llvm::SmallVector<mlir::Value> buildLayers(const Scope &scope,
+                                             llvm::ArrayRef<llvm::StringRef> kinds,
+                                             llvm::StringRef tensor, mlir::ValueRange carried,
+                                             MixedLayersBody body);
+
   /// The run-time loop of `loops` passes over x. The body also gets an i1 that
   /// says whether another pass follows.
   mlir::Value buildPasses(
@@ -128,6 +149,10 @@ private:
                    llvm::ArrayRef<std::string> sources);
   StateOp declare(llvm::StringRef name, StateType type, llvm::ArrayRef<int64_t> slots,
                   std::optional<int64_t> loopSlot);
+
+  /// A loop over a dimension of slots.
+  llvm::SmallVector<mlir::Value> buildSlots(const Scope &scope, int64_t count,
+                                            mlir::ValueRange carried, LayersBody body);
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;

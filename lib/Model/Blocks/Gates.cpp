@@ -11,10 +11,29 @@
 using namespace mlir;
 using namespace treadle;
 
-Value treadle::siluGate(const Scope &scope, Value gate, Value up) {
+Value treadle::gateWith(const Scope &scope, Value gate, Value x, Activation activation) {
   ModuleBuilder &builder = scope.getBuilder();
-  return GLUOp::create(builder.getBuilder(), builder.getLoc(), gate.getType(), gate, up,
-                       Activation::silu);
+  return GLUOp::create(builder.getBuilder(), builder.getLoc(), gate.getType(), gate, x, activation);
+}
+
+Value treadle::siluGate(const Scope &scope, Value gate, Value up) {
+  return gateWith(scope, gate, up, Activation::silu);
+}
+
+Value treadle::polyNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                        double eps) {
+  ModuleBuilder &builder = scope.getBuilder();
+  OpBuilder &ops = builder.getBuilder();
+  Value weight = scope.vector(symbol, (tensor + ".weight").str(), 3);
+  Value bias = scope.scalar((symbol + ".bias").str(), (tensor + ".bias").str());
+  return PolyNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, bias,
+                            ops.getF32FloatAttr(eps));
+}
+
+Value treadle::gpas(const Scope &scope, Value x, StringRef symbol, StringRef tensor) {
+  ModuleBuilder &builder = scope.getBuilder();
+  return GPASOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x,
+                        scope.scalar(symbol, tensor));
 }
 
 Value treadle::gatedMLP(const Scope &scope, Value x, StringRef tensor, int64_t inner, bool bias) {

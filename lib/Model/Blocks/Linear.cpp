@@ -44,6 +44,18 @@ SmallVector<Value> treadle::jointLinear(const Scope &scope, ValueRange inputs, S
   return llvm::to_vector(ValueRange(product.getOutputs()));
 }
 
+Value treadle::scale(const Scope &scope, Value x, Value factor) {
+  ModuleBuilder &builder = scope.getBuilder();
+  return ScaleOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x, factor);
+}
+
+Value treadle::sliceColumns(const Scope &scope, Value x, int64_t groups, int64_t offset,
+                            int64_t size) {
+  ModuleBuilder &builder = scope.getBuilder();
+  return SliceOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(groups * size),
+                         x, groups, offset, size);
+}
+
 Value treadle::lowRankLinear(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
                              int64_t outputs, LowRank factors) {
   ModuleBuilder &builder = scope.getBuilder();

@@ -11,12 +11,24 @@
 using namespace mlir;
 using namespace treadle;
 
-Value treadle::rmsNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
-                       double eps) {
+Value treadle::rmsNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor, double eps,
+                       double offset, int64_t groups) {
   ModuleBuilder &builder = scope.getBuilder();
-  int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
-  Value weight = scope.vector(symbol, (tensor + ".weight").str(), columns);
   OpBuilder &ops = builder.getBuilder();
+  int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
+  Value weight = scope.vector(symbol, (tensor + ".weight").str(), columns / groups);
   return RMSNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, ops.getF32FloatAttr(eps),
-                           ops.getI64IntegerAttr(1), ops.getF32FloatAttr(0.0f));
+                           ops.getI64IntegerAttr(groups), ops.getF32FloatAttr(offset));
+}
+
+Value treadle::layerNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                         double eps, double offset, int64_t groups) {
+  ModuleBuilder &builder = scope.getBuilder();
+  OpBuilder &ops = builder.getBuilder();
+  int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
+  Value weight = scope.vector(symbol, (tensor + ".weight").str(), columns / groups);
+  Value bias = scope.vector((symbol + ".bias").str(), (tensor + ".bias").str(), columns / groups);
+  return LayerNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, bias,
+                             ops.getF32FloatAttr(eps), ops.getI64IntegerAttr(groups),
+                             ops.getF32FloatAttr(offset));
 }
