@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import treadle
+from error_curve import Curve, table
 
 ROOT = Path(__file__).parents[2]
 
 ERRORS = pytest.StashKey[dict[str, tuple[float, float]]]()
+CURVES = pytest.StashKey[dict[str, dict[str, Curve]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,6 +72,12 @@ def report_error(request: pytest.FixtureRequest) -> Callable[[str, float, float]
     return report
 
 
+@pytest.fixture
+def report_curves(request: pytest.FixtureRequest) -> Callable[[str, dict[str, Curve]], None]:
+    """report_curves(what, curves by name): keeps them for the end of the run."""
+    return request.config.stash.setdefault(CURVES, {}).__setitem__
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     errors = terminalreporter.config.stash.get(ERRORS, {})
     if errors:
@@ -84,3 +92,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(
                 f"{dtype}: {len(of_dtype)} comparisons, the worst has error {error:.2e} at tolerance {tolerance:.2e}"
             )
+    for what, curves in terminalreporter.config.stash.get(CURVES, {}).items():
+        terminalreporter.section(f"errors of {what} against float64, by tokens decoded")
+        for line in table(curves):
+            terminalreporter.line(line)

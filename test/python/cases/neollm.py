@@ -61,6 +61,29 @@ FURTHER: list[Case] = []
 # Both kinds of layers, repeated.
 TYPICAL = next(case for case in CASES if case.config["num_hidden_layers"] == 9)
 
+# Slow decays, so that much is remembered; attention of few heads, which the reference computes whole.
+RECURRENT = Case(
+    "neollm-long",
+    {
+        "model_type": "neollm",
+        "vocab_size": 53,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 12,
+        "linear_num_value_heads": 2,
+        "linear_value_head_dim": 20,
+        "max_position_embeddings": 4096,
+    },
+    391,
+    4096,
+    24,
+)
+
 _VALUES = ("rms_norm_eps", "rope_theta", "norm_zero_centered")
 OPTIONS = {*_VALUES, "linear_num_key_heads", "norm_bias", "partial_rotary_factor", "tie_word_embeddings"}
 
