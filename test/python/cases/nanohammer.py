@@ -1,5 +1,7 @@
 """NanoHammer's cases."""
 
+from typing import Any
+
 from pairwise import Row, covering_rows
 from treadle.reference.nanohammer_config import NanoHammerConfig
 
