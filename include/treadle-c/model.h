@@ -96,7 +96,8 @@ enum {
   TREADLE_STATUS_MISMATCH = 7,
   /* Content that does not match its digest, or is no such thing at all. */
   TREADLE_STATUS_CORRUPT = 8,
-  /* The model keeps states that cannot be cut: roll back to a checkpoint. */
+  /* The model keeps states that cannot be cut there: roll back to a
+   * checkpoint. */
   TREADLE_STATUS_NEEDS_CHECKPOINT = 9,
   /* The rows that a checkpoint relies on have been overwritten since. */
   TREADLE_STATUS_OVERWRITTEN = 10,
@@ -116,13 +117,15 @@ enum {
 typedef int32_t treadle_entry_kind;
 enum {
   TREADLE_ENTRY_FORWARD = 0, /* tokens to hidden rows */
-  TREADLE_ENTRY_HEAD = 1     /* hidden rows to logits */
+  TREADLE_ENTRY_HEAD = 1,    /* hidden rows to logits */
+  TREADLE_ENTRY_OPEN = 2,    /* begins a period */
+  TREADLE_ENTRY_CLOSE = 3    /* ends a period */
 };
 
 typedef int32_t treadle_state_kind;
 enum {
-  TREADLE_STATE_APPEND = 0, /* one row for each position */
-  TREADLE_STATE_FIXED = 1,  /* one row, overwritten by each token */
+  TREADLE_STATE_APPEND = 0, /* one row for each position, or in the period */
+  TREADLE_STATE_FIXED = 1,  /* one row, overwritten by each token or turn */
   TREADLE_STATE_RING = 2    /* the last `rows` rows */
 };
 
@@ -184,7 +187,7 @@ typedef struct treadle_session_params {
   int32_t loops;
   treadle_on_full on_full;
   /* How many positions the session may take, at most the library's context; 0
-   * means as many as the library. */
+   * means as many as the library. Of no effect where that has no limit. */
   int64_t context;
   uint32_t flags; /* TREADLE_SESSION_... */
   uint32_t reserved;
@@ -235,15 +238,21 @@ typedef struct treadle_model_info {
   const uint8_t *library_id;    /* [32] equal ids share saved sessions */
   uint32_t vocab_size;
   uint32_t hidden_size;
-  uint64_t context;        /* positions compiled for */
-  uint64_t config_context; /* positions that the config promises */
+  uint64_t context;        /* positions compiled for; 0: no limit */
+  uint64_t config_context; /* positions that the config promises; 0: no limit */
+  /* 0, or how many tokens a period has at most. A model with periods keeps rows
+   * for the tokens of one period only. At its end, a turn, it condenses them into
+   * its fixed states, and begins anew: its context has no limit, and its memory
+   * stays the same. */
+  uint64_t period;
   uint32_t max_loops;
   uint32_t config_loops;
   const int32_t *eos_ids; /* [eos_count] ids that end a text */
   size_t eos_count;
   size_t entry_count;
   size_t state_count;
-  uint64_t state_bytes; /* a session's states at full context and loops */
+  /* A session's states at full context (or period) and loops. */
+  uint64_t state_bytes;
   treadle_weights_mode weights_mode;
   uint32_t reserved;
   uint64_t weights_bytes; /* packed weights without the container's header */
@@ -262,20 +271,28 @@ typedef struct treadle_state_info {
   treadle_state_kind kind;
   treadle_element element;
   /* Rows at most: the library's context (append), 1 (fixed), or the ring's
-   * length. */
+   * length. With periods append states have `lead` rows in front of the tokens'
+   * that belong to the period as a whole, and perhaps some behind them that a
+   * turn needs. */
   uint64_t rows;
+  uint64_t lead;
   uint64_t row_bytes; /* one row in every slot, at max_loops */
   uint64_t bytes;     /* rows * row_bytes */
   /* Row bytes in the slots that each pass of the loop has of its own, for one
    * pass; 0 if the state does not depend on the number of passes. */
   uint64_t pass_row_bytes;
+  uint32_t by_turn; /* fixed: 1 if no token, only a turn writes it */
+  uint32_t reserved;
 } treadle_state_info;
 
 typedef struct treadle_session_info {
   size_t struct_size;
-  int64_t position;  /* tokens that the session holds, at most its context */
-  int64_t forgotten; /* tokens that have left the context (recompute) */
-  int64_t context;
+  /* Tokens that the session holds, at most its context; with periods all that
+   * it has been given. */
+  int64_t position;
+  int64_t since_turn; /* with periods: tokens since the last turn */
+  int64_t forgotten;  /* tokens that have left the context (recompute) */
+  int64_t context;    /* 0: no limit */
   int32_t loops;
   treadle_on_full on_full;
 } treadle_session_info;
@@ -293,7 +310,8 @@ typedef struct treadle_selftest_report {
   /* The largest max |difference| / (tolerance * max |expected|): at most 1. */
   float golden_worst;
   /* How many tokens were run whole, one by one and in ragged pieces, for each
-   * number of loops from 1 to invariance_loops. */
+   * number of loops from 1 to invariance_loops; with periods over at least one
+   * turn. */
   uint32_t invariance_rows;
   uint32_t invariance_loops;
   uint32_t reserved;
@@ -385,7 +403,8 @@ typedef struct treadle_model_api {
   treadle_status (*session_reset)(treadle_session *session);
 
   /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and
-   * makes no system call.
+   * makes no system call. With periods, a turn runs where it is due: before the
+   * token that the full period cannot hold.
    *   ids     [count], each 0 <= id < vocab_size
    *   mask    [count] of 0 and 1, or NULL: all 1. A token of mask 0 takes a
    *           position, and no token attends to it.
@@ -404,8 +423,9 @@ typedef struct treadle_model_api {
 
   /* Forgets all tokens from `position` on, 0 <= position <= session_position.
    *   INVALID_ARGUMENT
-   *   NEEDS_CHECKPOINT  the model has fixed or ring states, and `position` is
-   *                     neither 0 nor the present one */
+   *   NEEDS_CHECKPOINT  `position` is neither 0 nor the present one, and either
+   *                     the model has fixed or ring states that each token
+   *                     writes, or there has been a turn after `position` */
   treadle_status (*session_truncate)(treadle_session *session,
                                      int64_t position);
 
@@ -413,7 +433,10 @@ typedef struct treadle_model_api {
    * holds the fixed and ring states and the position, but no append rows, so it
    * is small, and the rows before its position must still stand when it is
    * used: tokens may be added, truncated and rolled back, only not overwritten
-   * below that position. The size is the same for the life of the session.
+   * below that position. The size is the same for the life of the session. With
+   * periods, a mark that is taken right after a turn stands for ever, and one
+   * within a period until the next period begins; the turn of a full period is
+   * run first.
    *   BUFFER_TOO_SMALL */
   treadle_status (*checkpoint_size)(const treadle_session *session,
                                     size_t *size);
@@ -434,7 +457,8 @@ typedef struct treadle_model_api {
                                  treadle_session **copy);
 
   /* Writes the session as bytes that can be stored: the rows in use, with a
-   * digest over all of it. The size depends on the position.
+   * digest over all of it. The size depends on the position; with periods, on
+   * that within the period, and the turn of a full one is run first.
    *   BUFFER_TOO_SMALL */
   treadle_status (*save_size)(const treadle_session *session, size_t *size);
   treadle_status (*session_save)(treadle_session *session, void *blob,
@@ -453,7 +477,8 @@ typedef struct treadle_model_api {
   /* The shape of a state's content as it stands: its slot dimensions, of which
    * the one that counts loop passes is as long as the session's loops; the rows
    * (append: the position; ring: its length; fixed: no such dimension); the
-   * dimensions of a row. */
+   * dimensions of a row. With periods an append state has its lead and the
+   * tokens since the last turn as rows, or none before the first of them. */
   treadle_status (*state_shape)(const treadle_session *session, size_t index,
                                 treadle_state_shape *shape);
 
@@ -470,7 +495,8 @@ typedef struct treadle_model_api {
    * of rows, n. If that is the position, or there are none of them, the
    * position stays, and states that are not given keep their content.
    * Otherwise every state must be given ("ids" and "mask" too), n must not
-   * exceed the context, and becomes the position. A ring's rows are taken
+   * exceed the context, and becomes the position. With periods n counts tokens
+   * since the last turn, and the leads come on top. A ring's rows are taken
    * oldest first, the last one belonging to the token before the position.
    * Setting an append state overwrites its rows from 0, which ends checkpoints
    * of positions above 0.
@@ -495,6 +521,18 @@ typedef struct treadle_model_api {
    *   BUFFER_TOO_SMALL  `capacity` is below entry_count */
   treadle_status (*session_counters)(const treadle_session *session,
                                      uint64_t *counts, size_t capacity);
+
+  /*--- Turns ---------------------------------------------------------------*/
+
+  /* Ends the period now rather than when it is full: the model condenses the
+   * tokens since the last turn into its fixed states, and the next token begins
+   * a new period. Does nothing if there are no such tokens. The position stays.
+   * Like forward, it allocates nothing.
+   *   UNSUPPORTED  the model has no periods
+   * After OK no token since the last turn can be truncated any more: the session
+   * holds what outlives a period alone, its saved form is at its smallest, and a
+   * mark taken now stands for ever. */
+  treadle_status (*session_turn)(treadle_session *session);
 } treadle_model_api;
 
 /* The exported function. Returns the table, which is constant and lives as long

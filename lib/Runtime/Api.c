@@ -51,7 +51,8 @@ static treadle_status sessionInfo(const treadle_session *session,
   if (!session || !result)
     return TREADLE_STATUS_INVALID_ARGUMENT;
   treadle_session_info info = {
-      .position = session->position,
+      .position = session->place.position,
+      .since_turn = session->place.row,
       .forgotten = session->forgotten,
       .context = session->context,
       .loops = session->loops,
@@ -63,7 +64,7 @@ static treadle_status sessionInfo(const treadle_session *session,
 }
 
 static int64_t sessionPosition(const treadle_session *session) {
-  return session ? session->position : -1;
+  return session ? session->place.position : -1;
 }
 
 static treadle_status sessionCounters(const treadle_session *session,
@@ -108,6 +109,7 @@ static const treadle_model_api api = {
     .state_set = treadle_session_state_set,
     .session_sample = treadle_session_sample,
     .session_counters = sessionCounters,
+    .session_turn = treadle_session_turn,
 };
 
 __attribute__((visibility("default"))) const treadle_model_api *

@@ -7,12 +7,13 @@
 //===----------------------------------------------------------------------===//
 //
 // A checkpoint holds no append rows, so it is good as long as no row below its
-// position has been overwritten since it was taken. To know that in bounded
-// memory, the session numbers the times between checkpoints (epochs) and keeps
-// the overwrites that still matter: (epoch, lowest position overwritten), in
-// order of time. An overwrite at p makes all earlier ones at p or above useless,
-// since whoever minds those minds p as well. So positions grow along the list,
-// and it has no more than context + 1 elements.
+// own has been overwritten since it was taken. To know that in bounded memory,
+// the session numbers the times between checkpoints (epochs) and keeps the
+// overwrites that still matter: (epoch, lowest row overwritten), in order of
+// time. An overwrite at r makes all earlier ones at r or above useless, since
+// whoever minds those minds r as well. So rows grow along the list, and it has no
+// more elements than there are values from -1 (the rows that lead a period's) to
+// the last token's.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,18 +24,18 @@
 // Overwrites
 //===----------------------------------------------------------------------===//
 
-void treadle_note_overwrite(treadle_session *session, int64_t position) {
+void treadle_note_overwrite(treadle_session *session, int64_t row) {
   treadle_overwrite *list = session->overwrites;
   size_t count = session->overwrite_count;
-  while (count && list[count - 1].position >= position)
+  while (count && list[count - 1].row >= row)
     --count;
   // A lower overwrite of the same epoch says it all.
   if (!count || list[count - 1].epoch != session->epoch)
-    list[count++] = (treadle_overwrite){session->epoch, position};
+    list[count++] = (treadle_overwrite){session->epoch, row};
   session->overwrite_count = count;
 }
 
-/// The lowest position overwritten since `epoch` began, or INT64_MAX.
+/// The lowest row overwritten since `epoch` began, or INT64_MAX.
 static int64_t lowestOverwriteSince(const treadle_session *session,
                                     uint64_t epoch) {
   size_t low = 0, high = session->overwrite_count;
@@ -45,7 +46,7 @@ static int64_t lowestOverwriteSince(const treadle_session *session,
     else
       high = middle;
   }
-  return low < session->overwrite_count ? session->overwrites[low].position
+  return low < session->overwrite_count ? session->overwrites[low].row
                                         : INT64_MAX;
 }
 
@@ -64,12 +65,23 @@ typedef struct {
   uint64_t session_id;
   uint64_t epoch; ///< overwrites from this epoch on came after it
   int64_t position;
+  int64_t row;
+  uint64_t open; ///< 0 or 1
   int64_t forgotten;
 } Mark;
 
+static treadle_place placeOf(const Mark *mark) {
+  return (treadle_place){mark->position, mark->row, mark->open != 0};
+}
+
+/// Whether it relies on any row: the one before a period is opened never dies.
+static bool hasRows(const Mark *mark) {
+  return treadle_header()->period ? mark->open : mark->row;
+}
+
 static size_t markSize(const treadle_session *session) {
-  return sizeof(Mark) +
-         treadle_live_bytes(TREADLE_STATES_WITHOUT_ROWS, session->loops, 0);
+  return sizeof(Mark) + treadle_live_bytes(TREADLE_STATES_WITHOUT_ROWS,
+                                           session->loops, session->place);
 }
 
 treadle_status treadle_session_checkpoint_size(const treadle_session *session,
@@ -92,9 +104,15 @@ treadle_status treadle_session_checkpoint(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for a checkpoint of %u bytes, got %u",
                         size, capacity);
-  const Mark mark = {MARK_MAGIC,        size,
-                     session->id,       ++session->epoch,
-                     session->position, session->forgotten};
+  treadle_settle(session);
+  const Mark mark = {.magic = MARK_MAGIC,
+                     .size = size,
+                     .session_id = session->id,
+                     .epoch = ++session->epoch,
+                     .position = session->place.position,
+                     .row = session->place.row,
+                     .open = session->place.open,
+                     .forgotten = session->forgotten};
   memcpy(buffer, &mark, sizeof(mark));
   treadle_gather_states(session, TREADLE_STATES_WITHOUT_ROWS,
                         (uint8_t *)buffer + sizeof(mark));
@@ -106,17 +124,22 @@ static treadle_status checkMark(treadle_session *session, const Mark *mark) {
     return treadle_fail(session, TREADLE_STATUS_MISMATCH,
                         "expects a checkpoint of this session, got one of "
                         "another");
-  if (mark->epoch > session->epoch || mark->position < 0 ||
-      mark->position > session->context || mark->forgotten < 0)
+  if (mark->epoch > session->epoch || mark->open > 1 || mark->forgotten < 0 ||
+      !treadle_is_sound(session, placeOf(mark)))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the checkpoint is damaged");
   int64_t lowest = lowestOverwriteSince(session, mark->epoch);
-  if (lowest < mark->position)
+  if (!hasRows(mark) || lowest >= mark->row)
+    return TREADLE_STATUS_OK;
+  if (treadle_header()->period && lowest < 0)
     return treadle_fail(session, TREADLE_STATUS_OVERWRITTEN,
-                        "the checkpoint at position %d is lost: rows from %d "
-                        "on have been overwritten since",
-                        mark->position, lowest);
-  return TREADLE_STATUS_OK;
+                        "the checkpoint at position %d is lost: its period has "
+                        "given way to another",
+                        mark->position);
+  return treadle_fail(session, TREADLE_STATUS_OVERWRITTEN,
+                      "the checkpoint at position %d is lost: rows from %d "
+                      "on have been overwritten since",
+                      mark->position, lowest < 0 ? 0 : lowest);
 }
 
 treadle_status treadle_session_rollback(treadle_session *session,
@@ -140,9 +163,9 @@ treadle_status treadle_session_rollback(treadle_session *session,
   if (size != markSize(session))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the checkpoint is damaged");
-  treadle_scatter_states(session, TREADLE_STATES_WITHOUT_ROWS, 0,
+  treadle_scatter_states(session, TREADLE_STATES_WITHOUT_ROWS, placeOf(&mark),
                          (const uint8_t *)buffer + sizeof(mark));
-  session->position = mark.position;
+  session->place = placeOf(&mark);
   session->forgotten = mark.forgotten;
   return TREADLE_STATUS_OK;
 }
@@ -151,23 +174,41 @@ treadle_status treadle_session_rollback(treadle_session *session,
 // Truncate
 //===----------------------------------------------------------------------===//
 
+/// Whether some state is written by tokens, other than a row for each.
+static bool hasTokenStates(void) {
+  const treadle_program_state *state = treadle_states();
+  const treadle_program_state *end = state + treadle_header()->states.count;
+  for (; state != end; ++state)
+    if (state->kind != TREADLE_PROGRAM_STATE_APPEND && !state->by_turn)
+      return true;
+  return false;
+}
+
 treadle_status treadle_session_truncate(treadle_session *session,
                                         int64_t position) {
   if (!session)
     return TREADLE_STATUS_INVALID_ARGUMENT;
-  if (position < 0 || position > session->position)
+  treadle_place place = session->place;
+  if (position < 0 || position > place.position)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a position from 0 to %d, got %d",
-                        session->position, position);
-  bool cuts = position != 0 && position != session->position;
-  if (cuts &&
-      treadle_live_bytes(TREADLE_STATES_WITHOUT_ROWS, session->loops, 0))
+                        place.position, position);
+  if (position == 0) {
+    treadle_begin(session);
+    return TREADLE_STATUS_OK;
+  }
+  int64_t cut = place.position - position;
+  if (cut && hasTokenStates())
     return treadle_fail(session, TREADLE_STATUS_NEEDS_CHECKPOINT,
                         "the model keeps states that cannot be cut at %d: take "
                         "a checkpoint there and roll back to it",
                         position);
-  if (position == 0)
-    treadle_clear_states(session);
-  session->position = position;
+  if (cut > place.row)
+    return treadle_fail(session, TREADLE_STATUS_NEEDS_CHECKPOINT,
+                        "there has been a turn since %d, at %d: take a "
+                        "checkpoint there and roll back to it",
+                        position, place.position - place.row);
+  session->place.position = position;
+  session->place.row -= cut;
   return TREADLE_STATUS_OK;
 }

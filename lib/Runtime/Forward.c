@@ -39,9 +39,9 @@ static size_t chooseEntry(uint32_t kind, size_t remaining) {
   return best;
 }
 
-static void callEntry(treadle_session *session, size_t index, const void *input,
-                      const uint8_t *mask, void *output, int64_t position,
-                      size_t valid) {
+void treadle_call_entry(treadle_session *session, size_t index,
+                        const void *input, const uint8_t *mask, void *output,
+                        int64_t position, size_t valid) {
   if (session->flags & TREADLE_SESSION_POISON)
     treadle_poison(session->arena, treadle_entries()[index].arena_bytes);
   ++session->counters[index];
@@ -61,7 +61,7 @@ static void runHead(treadle_session *session, const float *hidden, size_t count,
     size_t rows = treadle_entries()[index].rows;
     size_t valid = rows < count ? rows : count;
     float *output = valid == rows ? logits : session->logits;
-    callEntry(session, index, hidden, NULL, output, 0, valid);
+    treadle_call_entry(session, index, hidden, NULL, output, 0, valid);
     if (output != logits)
       memcpy(logits, output, valid * vocab * sizeof(*logits));
     hidden += valid * width;
@@ -74,35 +74,37 @@ static void runHead(treadle_session *session, const float *hidden, size_t count,
 static void stageInput(treadle_session *session, const int32_t *ids,
                        const uint8_t *mask, size_t valid, size_t rows) {
   for (size_t i = 0; i < valid; ++i) {
-    int64_t position = session->position + (int64_t)i;
-    session->ids[i] = *treadle_id_at(session, position) = ids[i];
-    session->mask[i] = *treadle_mask_at(session, position) = mask ? mask[i] : 1;
+    int64_t row = session->place.row + (int64_t)i;
+    session->ids[i] = *treadle_id_at(session, row) = ids[i];
+    session->mask[i] = *treadle_mask_at(session, row) = mask ? mask[i] : 1;
   }
   memset(session->ids + valid, 0, (rows - valid) * sizeof(*session->ids));
   memset(session->mask + valid, 0, rows - valid);
 }
 
-/// Runs tokens that fit into the context.
+/// Runs tokens that fit into the context. No call reaches over a period's end.
 static void runTokens(treadle_session *session, const int32_t *ids,
                       const uint8_t *mask, size_t count, treadle_logits mode,
                       float *logits) {
   const size_t width = treadle_header()->hidden_size;
   const size_t vocab = treadle_header()->vocab_size;
-  treadle_note_overwrite(session, session->position);
   while (count) {
-    size_t index = chooseEntry(TREADLE_PROGRAM_ENTRY_FORWARD, count);
+    size_t most = treadle_begin_rows(session, count);
+    size_t index = chooseEntry(TREADLE_PROGRAM_ENTRY_FORWARD, most);
     size_t rows = treadle_entries()[index].rows;
-    size_t valid = rows < count ? rows : count;
+    size_t valid = rows < most ? rows : most;
+    treadle_note_overwrite(session, session->place.row);
     stageInput(session, ids, mask, valid, rows);
-    callEntry(session, index, session->ids, session->mask, session->hidden,
-              session->position, valid);
+    treadle_call_entry(session, index, session->ids, session->mask,
+                       session->hidden, session->place.row, valid);
     if (mode == TREADLE_LOGITS_ALL) {
       runHead(session, session->hidden, valid, logits);
       logits += valid * vocab;
     } else if (mode == TREADLE_LOGITS_LAST && valid == count) {
       runHead(session, session->hidden + (valid - 1) * width, 1, logits);
     }
-    session->position += (int64_t)valid;
+    session->place.position += (int64_t)valid;
+    session->place.row += (int64_t)valid;
     ids += valid;
     if (mask)
       mask += valid;
@@ -120,18 +122,18 @@ static void recompute(treadle_session *session, const int32_t *ids,
                       const uint8_t *mask, size_t count, treadle_logits mode,
                       float *logits) {
   const int64_t context = session->context;
-  const int64_t dropped = session->position + (int64_t)count - context;
+  const int64_t held = session->place.position;
+  const int64_t dropped = held + (int64_t)count - context;
   for (int64_t i = 0; i < context; ++i) {
-    int64_t position = dropped + i, added = position - session->position;
-    bool held = added < 0;
+    int64_t position = dropped + i, added = position - held;
+    bool old = added < 0;
     session->window_ids[i] =
-        held ? *treadle_id_at(session, position) : ids[added];
-    session->window_mask[i] = held   ? *treadle_mask_at(session, position)
+        old ? *treadle_id_at(session, position) : ids[added];
+    session->window_mask[i] = old    ? *treadle_mask_at(session, position)
                               : mask ? mask[added]
                                      : 1;
   }
-  treadle_clear_states(session);
-  session->position = 0;
+  treadle_begin(session);
   session->forgotten += dropped;
   runTokens(session, session->window_ids, session->window_mask, (size_t)context,
             mode, logits);
@@ -146,7 +148,7 @@ static void runSliding(treadle_session *session, const int32_t *ids,
     recompute(session, ids, mask, count, mode, logits);
     return;
   }
-  size_t fitting = (size_t)(session->context - session->position);
+  size_t fitting = (size_t)(session->context - session->place.position);
   runTokens(session, ids, mask, fitting, mode, logits);
   for (size_t i = fitting; i < count; ++i)
     recompute(session, ids + i, mask ? mask + i : NULL, 1, TREADLE_LOGITS_LAST,
@@ -214,7 +216,8 @@ treadle_status treadle_session_forward(treadle_session *session,
     status = checkLogits(session, count, mode, logits, capacity);
   if (status != TREADLE_STATUS_OK)
     return status;
-  if ((int64_t)count <= session->context - session->position)
+  const int64_t position = session->place.position;
+  if (treadle_header()->period || (int64_t)count <= session->context - position)
     runTokens(session, ids, mask, count, mode, logits);
   else if (session->on_full == TREADLE_ON_FULL_RECOMPUTE)
     runSliding(session, ids, mask, count, mode, logits);
@@ -222,6 +225,6 @@ treadle_status treadle_session_forward(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_FULL,
                         "the context is full: %u tokens at position %d exceed "
                         "%d",
-                        count, session->position, session->context);
+                        count, position, session->context);
   return TREADLE_STATUS_OK;
 }

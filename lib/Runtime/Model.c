@@ -122,6 +122,7 @@ treadle_status treadle_model_get_info(const treadle_model *model,
       .hidden_size = header->hidden_size,
       .context = header->context,
       .config_context = header->config_context,
+      .period = header->period,
       .max_loops = header->max_loops,
       .config_loops = header->config_loops,
       .eos_ids = treadle_span_data(header->eos_ids),
@@ -165,11 +166,13 @@ treadle_status treadle_model_get_state_info(const treadle_model *model,
       .kind = (treadle_state_kind)state->kind,
       .element = (treadle_element)state->element,
       .rows = state->rows,
+      .lead = state->lead,
       .row_bytes = rowBytes,
       .bytes = rowBytes * state->rows,
       .pass_row_bytes = state->pass_dim < 0
                             ? 0
                             : rowBytes / state->slot_dims[state->pass_dim],
+      .by_turn = state->by_turn,
   };
   return answer(treadle_write_struct(result, &info, sizeof(info)));
 }

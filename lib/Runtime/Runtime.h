@@ -14,6 +14,7 @@
 //   Weights.c     finding and checking the container of weights
 //   Session.c     create, destroy, reset, fork, the layout of a session's memory
 //   Forward.c     cutting tokens into entry calls; recompute
+//   Turn.c        opening and closing periods
 //   States.c      walking the state table
 //   StateValues.c states as float32
 //   Checkpoint.c  truncate, checkpoint, rollback
@@ -69,11 +70,20 @@ struct treadle_model {
   uint64_t next_session_id;
 };
 
-/// "While `epoch` was current, rows from `position` on were overwritten."
-/// See Checkpoint.c.
+/// Where a sequence stands, and so which rows of append states are in use: those
+/// of `row` tokens and those that lead them, or none before a period is opened.
+/// Without periods `row` is the position, and `open` is true.
+typedef struct treadle_place {
+  int64_t position; ///< tokens held
+  int64_t row;      ///< tokens since the last turn, at most header.period
+  bool open;        ///< OPEN has run since the last turn
+} treadle_place;
+
+/// "While `epoch` was current, the rows of tokens from `row` on were overwritten,
+/// and if it is -1, those that lead them." See Checkpoint.c.
 typedef struct treadle_overwrite {
   uint64_t epoch;
-  int64_t position;
+  int64_t row;
 } treadle_overwrite;
 
 typedef struct treadle_candidate {
@@ -83,10 +93,10 @@ typedef struct treadle_candidate {
 
 struct treadle_session {
   const treadle_model *model;
-  uint64_t id;       ///< no two sessions have the same
-  int64_t position;  ///< tokens held
+  uint64_t id; ///< no two sessions have the same
+  treadle_place place;
   int64_t forgotten; ///< tokens that left the context
-  int64_t context;   ///< tokens held at most
+  int64_t context;   ///< tokens held at most; 0, no limit, with periods
   int32_t loops;     ///< passes of the loop
   int32_t on_full;   ///< treadle_on_full
   uint32_t flags;    ///< TREADLE_SESSION_...
@@ -105,7 +115,7 @@ struct treadle_session {
   uint8_t *mask;                 ///< [R forward]
   int32_t *window_ids;           ///< [context], for recompute
   uint8_t *window_mask;          ///< [context]
-  treadle_overwrite *overwrites; ///< [context + 1]
+  treadle_overwrite *overwrites; ///< [context or period + 1]
   treadle_candidate *candidates; ///< [2][vocab_size], for sampling
   uint64_t *counters;            ///< [entries]
 
@@ -166,9 +176,9 @@ uint64_t treadle_slot_count(const treadle_program_state *state);
 bool treadle_slot_is_live(const treadle_program_state *state, uint64_t slot,
                           int32_t loops);
 
-/// Rows that mean something in a session of `position` tokens.
+/// Rows that mean something in a session at `place`.
 uint64_t treadle_live_rows(const treadle_program_state *state,
-                           int64_t position);
+                           treadle_place place);
 
 /// Where a row starts in the state memory.
 uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
@@ -178,43 +188,73 @@ uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
 enum treadle_state_filter { TREADLE_ALL_STATES, TREADLE_STATES_WITHOUT_ROWS };
 
 /// Calls `visit` for each piece of state memory that is in use by a session of
-/// `loops` passes and `position` tokens, in an order that is always the same:
-/// either all of it, or only that of fixed and ring states.
+/// `loops` passes at `place`, in an order that is always the same: either all of
+/// it, or only that of fixed and ring states, for which the place does not matter.
 typedef void (*treadle_piece_visitor)(void *context, uint64_t offset,
                                       uint64_t bytes);
 void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
-                          int64_t position, treadle_piece_visitor visit,
+                          treadle_place place, treadle_piece_visitor visit,
                           void *context);
 
 /// How many bytes treadle_visit_states visits.
 uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
-                            int64_t position);
+                            treadle_place place);
 
 /// Copies what treadle_visit_states visits to consecutive bytes, and back.
 void treadle_gather_states(const treadle_session *session,
                            enum treadle_state_filter filter, uint8_t *to);
 void treadle_scatter_states(treadle_session *session,
-                            enum treadle_state_filter filter, int64_t position,
-                            const uint8_t *from);
+                            enum treadle_state_filter filter,
+                            treadle_place place, const uint8_t *from);
 
-/// The built-in states.
-int32_t *treadle_id_at(const treadle_session *session, int64_t position);
-uint8_t *treadle_mask_at(const treadle_session *session, int64_t position);
+/// The built-in states at a token's row. Rows of the mask that lead the tokens'
+/// are those from -lead to -1.
+int32_t *treadle_id_at(const treadle_session *session, int64_t row);
+uint8_t *treadle_mask_at(const treadle_session *session, int64_t row);
 
 //===----------------------------------------------------------------------===//
 // Checkpoint.c
 //===----------------------------------------------------------------------===//
 
-/// Every write of append rows goes through here first: those from `position` on
-/// are about to change.
-void treadle_note_overwrite(treadle_session *session, int64_t position);
+/// Every write of append rows goes through here first: those of tokens from `row`
+/// on are about to change, and with -1 those that lead them as well.
+void treadle_note_overwrite(treadle_session *session, int64_t row);
+
+//===----------------------------------------------------------------------===//
+// Forward.c
+//===----------------------------------------------------------------------===//
+
+void treadle_call_entry(treadle_session *session, size_t index,
+                        const void *input, const uint8_t *mask, void *output,
+                        int64_t position, size_t valid);
+
+//===----------------------------------------------------------------------===//
+// Turn.c
+//===----------------------------------------------------------------------===//
+
+/// Runs the turns that are due before a token, and says how many of `count`
+/// tokens may follow before the next one.
+size_t treadle_begin_rows(treadle_session *session, size_t count);
+
+/// A full period is closed before it is written down: what is left is small.
+void treadle_settle(treadle_session *session);
+
+/// Where treadle_settle leaves the session.
+treadle_place treadle_settled_place(const treadle_session *session);
 
 //===----------------------------------------------------------------------===//
 // Session.c
 //===----------------------------------------------------------------------===//
 
-/// Makes fixed and ring states those of an empty sequence.
-void treadle_clear_states(treadle_session *session);
+/// The place of an empty sequence.
+treadle_place treadle_start(void);
+
+/// Whether a session of this library and context can stand at `place`, between
+/// calls that leave no full period.
+bool treadle_is_sound(const treadle_session *session, treadle_place place);
+
+/// Makes the session an empty sequence.
+void treadle_begin(treadle_session *session);
 
 /// Fills memory with a pattern that is a signalling NaN as f32 and as bf16.
 void treadle_poison(void *memory, size_t size);
@@ -250,6 +290,7 @@ treadle_status treadle_session_forward(treadle_session *session,
                                        const int32_t *ids, const uint8_t *mask,
                                        size_t count, treadle_logits mode,
                                        float *logits, size_t logits_capacity);
+treadle_status treadle_session_turn(treadle_session *session);
 treadle_status treadle_session_truncate(treadle_session *session,
                                         int64_t position);
 treadle_status treadle_session_checkpoint_size(const treadle_session *session,

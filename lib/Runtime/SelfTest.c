@@ -98,6 +98,8 @@ static treadle_status runGolden(SelfTest *test, uint64_t index) {
 /// Tokens, masks, and two sets of logits, in one allocation.
 typedef struct {
   size_t count;
+  size_t
+      turn; ///< after so many tokens the period is closed early, if there are any
   int32_t *ids;
   uint8_t *mask;
   float *whole;  ///< [count][vocab_size], run in one piece
@@ -106,7 +108,8 @@ typedef struct {
 } Sequence;
 
 /// How many tokens to run: past the largest entry point, with a rest that needs
-/// padding, as far as the context and 64 MiB of logits allow.
+/// padding, and past two periods unless they are long, as far as the context and
+/// 64 MiB of logits allow.
 static size_t sequenceLength(void) {
   const treadle_program_header *header = treadle_header();
   uint64_t rows = 1;
@@ -114,10 +117,13 @@ static size_t sequenceLength(void) {
     if (treadle_entries()[i].rows > rows)
       rows = treadle_entries()[i].rows;
   uint64_t count = rows + rows / 8 + 3;
+  uint64_t periods = 2 * header->period + 3;
+  if (count < periods)
+    count = periods < 512 ? periods : 512;
   uint64_t most = (UINT64_C(64) << 20) / sizeof(float) / header->vocab_size;
   if (count > most)
     count = most ? most : 1;
-  return count < header->context ? count : header->context;
+  return header->period || count < header->context ? count : header->context;
 }
 
 static bool createSequence(Sequence *sequence) {
@@ -127,6 +133,7 @@ static bool createSequence(Sequence *sequence) {
   if (!memory)
     return false;
   sequence->count = count;
+  sequence->turn = treadle_header()->period ? count - count / 3 : 0;
   sequence->whole = (float *)(void *)memory;
   sequence->pieces = (float *)(void *)(memory + logits);
   sequence->ids = (int32_t *)(void *)(memory + 2 * logits);
@@ -140,7 +147,8 @@ static bool createSequence(Sequence *sequence) {
   return true;
 }
 
-/// Forwards the sequence in pieces of the given lengths, in turn.
+/// Forwards the sequence in pieces of the given lengths, in turn; the early turn
+/// ends a piece.
 static treadle_status forwardPieces(treadle_session *session,
                                     const Sequence *sequence,
                                     const size_t *lengths, size_t lengthCount,
@@ -149,12 +157,16 @@ static treadle_status forwardPieces(treadle_session *session,
   treadle_status status = TREADLE_STATUS_OK;
   size_t done = 0;
   for (size_t i = 0; done < sequence->count && !status; ++i) {
-    size_t rest = sequence->count - done, length = lengths[i % lengthCount];
+    bool turns = done < sequence->turn;
+    size_t rest = (turns ? sequence->turn : sequence->count) - done;
+    size_t length = lengths[i % lengthCount];
     length = length < rest ? length : rest;
     status = treadle_session_forward(
         session, sequence->ids + done, sequence->mask + done, length,
         TREADLE_LOGITS_ALL, logits + done * vocab, length * vocab);
     done += length;
+    if (turns && done == sequence->turn && !status)
+      status = treadle_session_turn(session);
   }
   return status;
 }
@@ -166,7 +178,7 @@ static const char *differentState(const treadle_session *a,
   const treadle_program_state *end = state + treadle_header()->states.count;
   for (; state != end; ++state) {
     uint64_t slots = treadle_slot_count(state);
-    uint64_t rows = treadle_live_rows(state, a->position);
+    uint64_t rows = treadle_live_rows(state, a->place);
     uint64_t bytes =
         treadle_row_elements(state) * treadle_element_bytes(state->element);
     for (uint64_t slot = 0; slot < slots; ++slot)

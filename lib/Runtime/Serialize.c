@@ -10,7 +10,7 @@
 #include "Runtime.h"
 
 /// Changes with the header below or the order in which states follow it.
-#define SAVE_FORMAT UINT32_C(1)
+#define SAVE_FORMAT UINT32_C(2)
 
 static const uint8_t saveMagic[8] = {'T', 'R', 'D', 'L', 'S', 'A', 'V', 'E'};
 
@@ -26,14 +26,20 @@ typedef struct {
   int64_t position;
   int64_t forgotten;
   int64_t context;
+  int64_t row;
   uint32_t loops;
-  uint32_t reserved;
+  uint32_t open; ///< 0 or 1
   uint64_t payload_size;
   uint8_t digest[32];
 } SaveHeader;
 
-static uint64_t payloadSize(const treadle_session *session, int64_t position) {
-  return treadle_live_bytes(TREADLE_ALL_STATES, session->loops, position);
+static treadle_place placeOf(const SaveHeader *header) {
+  return (treadle_place){header->position, header->row, header->open != 0};
+}
+
+static uint64_t payloadSize(const treadle_session *session,
+                            treadle_place place) {
+  return treadle_live_bytes(TREADLE_ALL_STATES, session->loops, place);
 }
 
 static void hashSave(SaveHeader header, const uint8_t *payload,
@@ -54,7 +60,8 @@ treadle_status treadle_session_save_size(const treadle_session *session,
                                          size_t *size) {
   if (!session || !size)
     return TREADLE_STATUS_INVALID_ARGUMENT;
-  *size = sizeof(SaveHeader) + payloadSize(session, session->position);
+  *size =
+      sizeof(SaveHeader) + payloadSize(session, treadle_settled_place(session));
   return TREADLE_STATUS_OK;
 }
 
@@ -65,19 +72,23 @@ treadle_status treadle_session_save(treadle_session *session, void *blob,
   if (!blob)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a buffer for the session");
+  const treadle_place place = treadle_settled_place(session);
   SaveHeader header = {
       .format = SAVE_FORMAT,
       .header_size = sizeof(header),
-      .position = session->position,
+      .position = place.position,
       .forgotten = session->forgotten,
       .context = session->context,
+      .row = place.row,
       .loops = (uint32_t)session->loops,
-      .payload_size = payloadSize(session, session->position),
+      .open = place.open,
+      .payload_size = payloadSize(session, place),
   };
   if (capacity < sizeof(header) + header.payload_size)
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for a session of %u bytes, got %u",
                         sizeof(header) + header.payload_size, capacity);
+  treadle_settle(session);
   memcpy(header.magic, saveMagic, sizeof(header.magic));
   memcpy(header.library_id, treadle_header()->library_id,
          sizeof(header.library_id));
@@ -135,15 +146,15 @@ static treadle_status checkOrigin(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_MISMATCH,
                         "expects a saved session of %d loops, got %u",
                         (int64_t)session->loops, (uint64_t)header->loops);
-  if (header->position > session->context)
+  if (!treadle_header()->period && header->position > session->context)
     return treadle_fail(session, TREADLE_STATUS_MISMATCH,
                         "the saved session holds %d tokens, but this session's "
                         "context is %d",
                         header->position, session->context);
   // Beyond any real count, further tokens would make it overflow.
-  if (header->position < 0 || header->forgotten < 0 ||
-      header->forgotten > INT64_MAX / 2 ||
-      header->payload_size != payloadSize(session, header->position))
+  if (header->forgotten < 0 || header->forgotten > INT64_MAX / 2 ||
+      header->open > 1 || !treadle_is_sound(session, placeOf(header)) ||
+      header->payload_size != payloadSize(session, placeOf(header)))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the saved session contradicts itself");
   return TREADLE_STATUS_OK;
@@ -165,26 +176,28 @@ static void findTokens(void *context, uint64_t offset, uint64_t bytes) {
   search->passed += bytes;
 }
 
-/// Ids become addresses when a recompute feeds them to the embedding again.
-static treadle_status checkTokens(treadle_session *session, int64_t position,
+/// Ids become addresses when they are fed to an embedding again: by a recompute,
+/// by the n-grams of later tokens.
+static treadle_status checkTokens(treadle_session *session, treadle_place place,
                                   const uint8_t *payload) {
   const treadle_program_header *header = treadle_header();
   const treadle_program_state *ids = &treadle_states()[header->ids_state];
   const treadle_program_state *mask = &treadle_states()[header->mask_state];
   TokenSearch search = {ids->offset, mask->offset, 0, 0, 0};
-  if (position)
-    treadle_visit_states(TREADLE_ALL_STATES, session->loops, position,
-                         findTokens, &search);
-  for (int64_t i = 0; i < position; ++i) {
+  if (place.row)
+    treadle_visit_states(TREADLE_ALL_STATES, session->loops, place, findTokens,
+                         &search);
+  for (int64_t i = 0; i < place.row; ++i) {
     int32_t id;
     memcpy(&id, payload + search.ids + (uint64_t)i * ids->row_stride,
            sizeof(id));
-    uint8_t attended = payload[search.mask + (uint64_t)i * mask->row_stride];
+    uint64_t row = mask->lead + (uint64_t)i;
+    uint8_t attended = payload[search.mask + row * mask->row_stride];
     if (id < 0 || (uint32_t)id >= header->vocab_size || attended > 1)
       return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                           "the saved session holds an impossible token at "
                           "position %d",
-                          i);
+                          place.position - place.row + i);
   }
   return TREADLE_STATUS_OK;
 }
@@ -204,12 +217,13 @@ treadle_status treadle_session_load(treadle_session *session, const void *blob,
   if (status == TREADLE_STATUS_OK)
     status = checkOrigin(session, &header);
   if (status == TREADLE_STATUS_OK)
-    status = checkTokens(session, header.position, payload);
+    status = checkTokens(session, placeOf(&header), payload);
   if (status != TREADLE_STATUS_OK)
     return status;
-  treadle_note_overwrite(session, 0);
-  treadle_scatter_states(session, TREADLE_ALL_STATES, header.position, payload);
-  session->position = header.position;
+  treadle_note_overwrite(session, -1);
+  treadle_scatter_states(session, TREADLE_ALL_STATES, placeOf(&header),
+                         payload);
+  session->place = placeOf(&header);
   session->forgotten = header.forgotten;
   return TREADLE_STATUS_OK;
 }

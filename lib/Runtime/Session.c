@@ -28,11 +28,13 @@ static Extent findExtent(void) {
   const treadle_program_entry *entry = treadle_entries();
   const treadle_program_entry *end = entry + treadle_header()->entries.count;
   for (; entry != end; ++entry) {
-    uint32_t *rows = entry->kind == TREADLE_PROGRAM_ENTRY_HEAD
-                         ? &extent.headRows
-                         : &extent.forwardRows;
-    if (entry->rows > *rows)
-      *rows = entry->rows;
+    // Opening and closing a period have neither input nor output.
+    if (entry->kind == TREADLE_PROGRAM_ENTRY_HEAD &&
+        entry->rows > extent.headRows)
+      extent.headRows = entry->rows;
+    if (entry->kind == TREADLE_PROGRAM_ENTRY_FORWARD &&
+        entry->rows > extent.forwardRows)
+      extent.forwardRows = entry->rows;
     if (entry->arena_bytes > extent.arenaBytes)
       extent.arenaBytes = entry->arena_bytes;
   }
@@ -73,6 +75,7 @@ static void layOut(treadle_session *session, Region *region) {
   const treadle_program_header *header = treadle_header();
   const Extent extent = findExtent();
   const size_t context = (size_t)session->context;
+  const size_t rows = header->period ? (size_t)header->period : context;
   const size_t vocab = header->vocab_size;
   const size_t hiddenRows = (size_t)extent.forwardRows + extent.headRows;
   session->states = take(region, header->state_bytes);
@@ -81,7 +84,7 @@ static void layOut(treadle_session *session, Region *region) {
       take(region, hiddenRows * header->hidden_size * sizeof(float));
   session->logits = take(region, extent.headRows * vocab * sizeof(float));
   session->candidates = take(region, 2 * vocab * sizeof(treadle_candidate));
-  session->overwrites = take(region, (context + 1) * sizeof(treadle_overwrite));
+  session->overwrites = take(region, (rows + 1) * sizeof(treadle_overwrite));
   session->window_ids = take(region, context * sizeof(int32_t));
   session->window_mask = take(region, context);
   session->ids = take(region, extent.forwardRows * sizeof(int32_t));
@@ -94,21 +97,69 @@ static void layOut(treadle_session *session, Region *region) {
 //===----------------------------------------------------------------------===//
 
 void treadle_poison(void *memory, size_t size) {
-  uint32_t *words = memory;
-  for (size_t i = 0; i < size / sizeof(*words); ++i)
-    words[i] = UINT32_C(0x7fa07fa0);
+  const uint32_t word = UINT32_C(0x7fa07fa0);
+  for (size_t i = 0; i + sizeof(word) <= size; i += sizeof(word))
+    memcpy((uint8_t *)memory + i, &word, sizeof(word));
 }
 
 static void clearPiece(void *states, uint64_t offset, uint64_t bytes) {
   memset((uint8_t *)states + offset, 0, bytes);
 }
 
-void treadle_clear_states(treadle_session *session) {
-  treadle_visit_states(TREADLE_STATES_WITHOUT_ROWS, session->loops, 0,
-                       clearPiece, session->states);
+/// Gives one slot of a state that does not start as zero its content.
+static void startSlot(treadle_session *session,
+                      const treadle_program_state *state, uint64_t slot) {
+  uint8_t *to = session->states + treadle_row_offset(state, slot, 0);
+  uint64_t count = treadle_row_elements(state);
+  if (state->start == TREADLE_PROGRAM_START_WEIGHTS) {
+    memcpy(to,
+           (const uint8_t *)session->model->weights + state->initial +
+               slot * state->slot_stride,
+           count * sizeof(float));
+    return;
+  }
+  for (uint64_t i = 0; i < count; ++i)
+    memcpy(to + i * sizeof(state->fill), &state->fill, sizeof(state->fill));
 }
 
-/// The kernel hands out zeros: what states other than append want to begin with.
+/// Where fixed and ring states are zero, makes them those of an empty sequence.
+static void startStates(treadle_session *session) {
+  const treadle_program_state *state = treadle_states();
+  const treadle_program_state *end = state + treadle_header()->states.count;
+  for (; state != end; ++state) {
+    if (state->start == TREADLE_PROGRAM_START_ZERO)
+      continue;
+    uint64_t slots = treadle_slot_count(state);
+    for (uint64_t slot = 0; slot < slots; ++slot)
+      if (treadle_slot_is_live(state, slot, session->loops))
+        startSlot(session, state, slot);
+  }
+}
+
+treadle_place treadle_start(void) {
+  return (treadle_place){0, 0, !treadle_header()->period};
+}
+
+bool treadle_is_sound(const treadle_session *session, treadle_place place) {
+  const int64_t period = (int64_t)treadle_header()->period;
+  if (place.position < 0)
+    return false;
+  if (!period)
+    return place.open && place.row == place.position &&
+           place.position <= session->context;
+  // Beyond any real count, further tokens would make the position overflow.
+  return place.position <= INT64_MAX / 2 && place.row >= 0 &&
+         place.row < period && place.row <= place.position &&
+         (place.open || !place.row);
+}
+
+void treadle_begin(treadle_session *session) {
+  session->place = treadle_start();
+  treadle_visit_states(TREADLE_STATES_WITHOUT_ROWS, session->loops,
+                       session->place, clearPiece, session->states);
+  startStates(session);
+}
+
 static void poisonSession(treadle_session *session) {
   const treadle_program_header *header = treadle_header();
   const Extent extent = findExtent();
@@ -116,7 +167,6 @@ static void poisonSession(treadle_session *session) {
   treadle_poison(session->hidden,
                  ((size_t)extent.forwardRows + extent.headRows) *
                      header->hidden_size * sizeof(float));
-  treadle_clear_states(session);
 }
 
 //===----------------------------------------------------------------------===//
@@ -138,13 +188,17 @@ static treadle_status checkParams(treadle_session_params *params, char *message,
         (uint64_t)header->max_loops, (int64_t)params->loops);
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
-  if (params->context == 0)
+  if (header->period && params->context > 0)
+    params->context = 0; // of no effect: a sequence is without end
+  if (params->context == 0) {
     params->context = (int64_t)header->context;
-  if (params->context < 1 || (uint64_t)params->context > header->context) {
+  } else if (params->context < 1 ||
+             (uint64_t)params->context > header->context) {
     treadle_format(message, messageSize,
                    "expects a context of 1 to %u positions, got %d; compile "
                    "with --max-context for more",
-                   header->context, params->context);
+                   header->period ? INT64_MAX : header->context,
+                   params->context);
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
   if (params->on_full != TREADLE_ON_FULL_STOP &&
@@ -193,8 +247,14 @@ static treadle_session *createSession(const treadle_model *model,
     treadle_session_destroy(session);
     return NULL;
   }
-  if (guarded)
+  // The kernel hands out zeros: what most states want to begin with.
+  session->place = treadle_start();
+  if (guarded) {
     poisonSession(session);
+    treadle_begin(session);
+  } else {
+    startStates(session);
+  }
   return session;
 }
 
@@ -242,10 +302,9 @@ void treadle_session_destroy(treadle_session *session) {
 treadle_status treadle_session_reset(treadle_session *session) {
   if (!session)
     return TREADLE_STATUS_INVALID_ARGUMENT;
-  treadle_clear_states(session);
+  treadle_begin(session);
   memset(session->counters, 0,
          treadle_header()->entries.count * sizeof(*session->counters));
-  session->position = 0;
   session->forgotten = 0;
   return TREADLE_STATUS_OK;
 }
@@ -277,9 +336,9 @@ treadle_status treadle_session_fork(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY,
                         "cannot reserve a session's memory");
   StatePair pair = {(*copy)->states, session->states};
-  treadle_visit_states(TREADLE_ALL_STATES, session->loops, session->position,
+  treadle_visit_states(TREADLE_ALL_STATES, session->loops, session->place,
                        copyPiece, &pair);
-  (*copy)->position = session->position;
+  (*copy)->place = session->place;
   (*copy)->forgotten = session->forgotten;
   return TREADLE_STATUS_OK;
 }

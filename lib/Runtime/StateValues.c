@@ -89,16 +89,15 @@ static bool isRepresentable(size_t index, float value) {
 // Shapes
 //===----------------------------------------------------------------------===//
 
-/// The shape in a session of `loops` passes, with `rows` rows if it is an append
-/// state.
+/// The shape in a session of `loops` passes at `place`.
 static treadle_state_shape shapeOf(const treadle_program_state *state,
-                                   int32_t loops, int64_t rows) {
+                                   int32_t loops, treadle_place place) {
   treadle_state_shape shape = {.count = 1};
   for (uint32_t i = 0; i < state->slot_rank; ++i)
     shape.dims[shape.rank++] =
         (int32_t)i == state->pass_dim ? (uint64_t)loops : state->slot_dims[i];
   if (state->kind != TREADLE_PROGRAM_STATE_FIXED)
-    shape.dims[shape.rank++] = treadle_live_rows(state, rows);
+    shape.dims[shape.rank++] = treadle_live_rows(state, place);
   for (uint32_t i = 0; i < state->row_rank; ++i)
     shape.dims[shape.rank++] = state->row_dims[i];
   for (size_t i = 0; i < shape.rank; ++i)
@@ -120,7 +119,7 @@ treadle_status treadle_session_state_shape(const treadle_session *session,
   if (!session || !result || index >= treadle_header()->states.count)
     return TREADLE_STATUS_INVALID_ARGUMENT;
   treadle_state_shape shape =
-      shapeOf(&treadle_states()[index], session->loops, session->position);
+      shapeOf(&treadle_states()[index], session->loops, session->place);
   return treadle_write_struct(result, &shape, sizeof(shape))
              ? TREADLE_STATUS_OK
              : TREADLE_STATUS_INVALID_ARGUMENT;
@@ -147,7 +146,7 @@ treadle_status treadle_session_state_get(treadle_session *session, size_t index,
   if (status != TREADLE_STATUS_OK)
     return status;
   const treadle_program_state *state = &treadle_states()[index];
-  uint64_t count = shapeOf(state, session->loops, session->position).count;
+  uint64_t count = shapeOf(state, session->loops, session->place).count;
   if (!values && count)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects a buffer for the state");
@@ -155,14 +154,14 @@ treadle_status treadle_session_state_get(treadle_session *session, size_t index,
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for %u values, got %u", count, capacity);
   uint64_t slots = treadle_slot_count(state);
-  uint64_t rows = treadle_live_rows(state, session->position);
+  uint64_t rows = treadle_live_rows(state, session->place);
   uint64_t elements = treadle_row_elements(state);
   uint64_t bytes = treadle_element_bytes(state->element);
   for (uint64_t slot = 0; slot < slots; ++slot) {
     if (!treadle_slot_is_live(state, slot, session->loops))
       continue;
     for (uint64_t i = 0; i < rows; ++i) {
-      uint64_t row = storedRow(state, session->position, i);
+      uint64_t row = storedRow(state, session->place.position, i);
       const uint8_t *at =
           session->states + treadle_row_offset(state, slot, row);
       for (uint64_t e = 0; e < elements; ++e)
@@ -195,10 +194,10 @@ static const char *nameOf(size_t index) {
 
 static treadle_status checkValue(treadle_session *session,
                                  const treadle_state_value *value,
-                                 int64_t rows) {
+                                 treadle_place place) {
   const char *name = nameOf(value->index);
   treadle_state_shape shape =
-      shapeOf(&treadle_states()[value->index], session->loops, rows);
+      shapeOf(&treadle_states()[value->index], session->loops, place);
   if (value->rank != shape.rank)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "state '%s': expects rank %u, got %u", name, shape.rank,
@@ -225,14 +224,35 @@ static uint64_t claimedRows(const treadle_state_value *value) {
   return rowsDim < value->rank ? value->dims[rowsDim] : 0;
 }
 
-/// Finds the position that `values` give the session, and whether they hold append
+/// The place that an append state of `rows` rows speaks of. No rows at all are
+/// those of a period that is not open, except of a state that no row leads: it
+/// does not know.
+static treadle_place claimedPlace(const treadle_session *session,
+                                  const treadle_program_state *state,
+                                  uint64_t rows) {
+  treadle_place place = session->place;
+  const bool periods = treadle_header()->period != 0;
+  const uint64_t most =
+      periods ? treadle_header()->period : (uint64_t)session->context;
+  if (rows > state->lead + most || (rows && rows < state->lead))
+    return place; // which its shape then does not fit
+  place.row = rows ? (int64_t)(rows - state->lead) : 0;
+  if (periods && (rows || state->lead))
+    place.open = rows != 0;
+  if (place.row != session->place.row || place.open != session->place.open)
+    place.position = place.row;
+  return place;
+}
+
+/// Finds the place that `values` give the session, and whether they hold append
 /// states at all, and checks everything.
 static treadle_status checkValues(treadle_session *session,
                                   const treadle_state_value *values,
-                                  size_t count, int64_t *position,
+                                  size_t count, treadle_place *place,
                                   bool *hasRows) {
-  *position = session->position;
+  *place = session->place;
   *hasRows = false;
+  uint64_t longestLead = 0; // whose state alone tells whether a period is open
   treadle_state_value value, other;
   for (size_t i = 0; i < count; ++i) {
     treadle_status status = readValue(session, values, i, &value);
@@ -244,33 +264,38 @@ static treadle_status checkValues(treadle_session *session,
         return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                             "state '%s' is given twice", nameOf(value.index));
     }
-    if (treadle_states()[value.index].kind != TREADLE_PROGRAM_STATE_APPEND)
+    const treadle_program_state *state = &treadle_states()[value.index];
+    if (state->kind != TREADLE_PROGRAM_STATE_APPEND)
       continue;
-    if (!*hasRows && claimedRows(&value) <= (uint64_t)session->context)
-      *position = (int64_t)claimedRows(&value);
+    if (!*hasRows || state->lead > longestLead) {
+      *place = claimedPlace(session, state, claimedRows(&value));
+      longestLead = state->lead;
+    }
     *hasRows = true;
   }
-  if (*position != session->position && count != treadle_header()->states.count)
+  bool moves =
+      place->row != session->place.row || place->open != session->place.open;
+  if (moves && count != treadle_header()->states.count)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects all %u states to change the position from %d "
                         "to %d, got %u",
-                        treadle_header()->states.count, session->position,
-                        *position, count);
+                        treadle_header()->states.count, session->place.row,
+                        place->row, count);
   for (size_t i = 0; i < count; ++i) {
     readValue(session, values, i, &value);
-    treadle_status status = checkValue(session, &value, *position);
+    treadle_status status = checkValue(session, &value, *place);
     if (status != TREADLE_STATUS_OK)
       return status;
   }
   return TREADLE_STATUS_OK;
 }
 
-/// `value` is checked, the session's position is the new one.
+/// `value` is checked, the session's place is the new one.
 static void setValue(treadle_session *session,
                      const treadle_state_value *value) {
   const treadle_program_state *state = &treadle_states()[value->index];
   uint64_t slots = treadle_slot_count(state);
-  uint64_t rows = treadle_live_rows(state, session->position);
+  uint64_t rows = treadle_live_rows(state, session->place);
   uint64_t elements = treadle_row_elements(state);
   uint64_t bytes = treadle_element_bytes(state->element);
   const float *from = value->values;
@@ -278,7 +303,7 @@ static void setValue(treadle_session *session,
     if (!treadle_slot_is_live(state, slot, session->loops))
       continue;
     for (uint64_t i = 0; i < rows; ++i) {
-      uint64_t row = storedRow(state, session->position, i);
+      uint64_t row = storedRow(state, session->place.position, i);
       uint8_t *at = session->states + treadle_row_offset(state, slot, row);
       for (uint64_t e = 0; e < elements; ++e)
         writeElement(at + e * bytes, state->element, *from++);
@@ -300,15 +325,14 @@ treadle_status treadle_session_state_set(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects at most %u states, got %u",
                         treadle_header()->states.count, count);
-  int64_t position;
+  treadle_place place;
   bool hasRows;
-  treadle_status status =
-      checkValues(session, values, count, &position, &hasRows);
+  treadle_status status = checkValues(session, values, count, &place, &hasRows);
   if (status != TREADLE_STATUS_OK)
     return status;
   if (hasRows)
-    treadle_note_overwrite(session, 0);
-  session->position = position;
+    treadle_note_overwrite(session, -1);
+  session->place = place;
   for (size_t i = 0; i < count; ++i) {
     treadle_state_value value;
     readValue(session, values, i, &value);

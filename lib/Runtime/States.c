@@ -44,9 +44,10 @@ bool treadle_slot_is_live(const treadle_program_state *state, uint64_t slot,
 }
 
 uint64_t treadle_live_rows(const treadle_program_state *state,
-                           int64_t position) {
-  return state->kind == TREADLE_PROGRAM_STATE_APPEND ? (uint64_t)position
-                                                     : state->rows;
+                           treadle_place place) {
+  if (state->kind != TREADLE_PROGRAM_STATE_APPEND)
+    return state->rows;
+  return place.open ? state->lead + (uint64_t)place.row : 0;
 }
 
 uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
@@ -55,7 +56,7 @@ uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
 }
 
 void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
-                          int64_t position, treadle_piece_visitor visit,
+                          treadle_place place, treadle_piece_visitor visit,
                           void *context) {
   const treadle_program_state *state = treadle_states();
   const treadle_program_state *end = state + treadle_header()->states.count;
@@ -63,7 +64,7 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
     if (filter == TREADLE_STATES_WITHOUT_ROWS &&
         state->kind == TREADLE_PROGRAM_STATE_APPEND)
       continue;
-    uint64_t bytes = treadle_live_rows(state, position) * state->row_stride;
+    uint64_t bytes = treadle_live_rows(state, place) * state->row_stride;
     uint64_t slots = treadle_slot_count(state);
     for (uint64_t slot = 0; slot < slots; ++slot)
       if (treadle_slot_is_live(state, slot, loops))
@@ -77,9 +78,9 @@ static void addBytes(void *context, uint64_t offset, uint64_t bytes) {
 }
 
 uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
-                            int64_t position) {
+                            treadle_place place) {
   uint64_t total = 0;
-  treadle_visit_states(filter, loops, position, addBytes, &total);
+  treadle_visit_states(filter, loops, place, addBytes, &total);
   return total;
 }
 
@@ -97,7 +98,7 @@ static void gatherPiece(void *context, uint64_t offset, uint64_t bytes) {
 void treadle_gather_states(const treadle_session *session,
                            enum treadle_state_filter filter, uint8_t *to) {
   Copy copy = {session->states, to};
-  treadle_visit_states(filter, session->loops, session->position, gatherPiece,
+  treadle_visit_states(filter, session->loops, session->place, gatherPiece,
                        &copy);
 }
 
@@ -108,21 +109,24 @@ static void scatterPiece(void *context, uint64_t offset, uint64_t bytes) {
 }
 
 void treadle_scatter_states(treadle_session *session,
-                            enum treadle_state_filter filter, int64_t position,
-                            const uint8_t *from) {
+                            enum treadle_state_filter filter,
+                            treadle_place place, const uint8_t *from) {
   Copy copy = {session->states, (uint8_t *)(uintptr_t)from};
-  treadle_visit_states(filter, session->loops, position, scatterPiece, &copy);
+  treadle_visit_states(filter, session->loops, place, scatterPiece, &copy);
 }
 
-int32_t *treadle_id_at(const treadle_session *session, int64_t position) {
-  const treadle_program_state *state =
-      &treadle_states()[treadle_header()->ids_state];
-  return (int32_t *)(void *)(session->states +
-                             treadle_row_offset(state, 0, (uint64_t)position));
+/// A built-in state's one slot, at a row that is counted as tokens are.
+static uint8_t *tokenAt(const treadle_session *session, uint32_t index,
+                        int64_t row) {
+  const treadle_program_state *state = &treadle_states()[index];
+  return session->states +
+         treadle_row_offset(state, 0, state->lead + (uint64_t)row);
 }
 
-uint8_t *treadle_mask_at(const treadle_session *session, int64_t position) {
-  const treadle_program_state *state =
-      &treadle_states()[treadle_header()->mask_state];
-  return session->states + treadle_row_offset(state, 0, (uint64_t)position);
+int32_t *treadle_id_at(const treadle_session *session, int64_t row) {
+  return (int32_t *)(void *)tokenAt(session, treadle_header()->ids_state, row);
+}
+
+uint8_t *treadle_mask_at(const treadle_session *session, int64_t row) {
+  return tokenAt(session, treadle_header()->mask_state, row);
 }

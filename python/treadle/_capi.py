@@ -56,7 +56,7 @@ class Status(IntEnum):
 LOGITS = {"none": 0, "last": 1, "all": 2}
 ON_FULL = {"stop": 0, "recompute": 1}
 WEIGHTS_MODES = ("none", "embed", "external")
-ENTRY_KINDS = ("forward", "head")
+ENTRY_KINDS = ("forward", "head", "open", "close")
 STATE_KINDS = ("append", "fixed", "ring")
 ELEMENTS = ("f32", "bf16", "i32", "u8")
 
@@ -142,6 +142,7 @@ class ModelInfo(Versioned):
         ("hidden_size", c_uint32),
         ("context", c_uint64),
         ("config_context", c_uint64),
+        ("period", c_uint64),
         ("max_loops", c_uint32),
         ("config_loops", c_uint32),
         ("eos_ids", POINTER(c_int32)),
@@ -166,9 +167,12 @@ class StateInfo(Versioned):
         ("kind", c_int32),
         ("element", c_int32),
         ("rows", c_uint64),
+        ("lead", c_uint64),
         ("row_bytes", c_uint64),
         ("bytes", c_uint64),
         ("pass_row_bytes", c_uint64),
+        ("by_turn", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -176,6 +180,7 @@ class SessionInfo(Versioned):
     _fields_ = [
         ("struct_size", c_size_t),
         ("position", c_int64),
+        ("since_turn", c_int64),
         ("forgotten", c_int64),
         ("context", c_int64),
         ("loops", c_int32),
@@ -255,6 +260,7 @@ class Table(ctypes.Structure):
             _function(c_int32, c_void_p, c_void_p, c_size_t, POINTER(SampleParams), POINTER(c_int32)),
         ),
         ("session_counters", _function(c_int32, c_void_p, POINTER(c_uint64), c_size_t)),
+        ("session_turn", _function(c_int32, c_void_p)),
     ]
 
 

@@ -92,8 +92,8 @@ class Model:
     @property
     def info(self) -> dict[str, Any]:
         """What the model is: `family`, `config`, `parameters`, `dtype`, `targets` and what else the family says;
-        `name`, `vocab_size`, `hidden_size`, `context`, `max_loops`, `eos_ids`, ...; `entry_points` and `states` with
-        their rows and bytes; `weights`; `abi`."""
+        `name`, `vocab_size`, `hidden_size`, `context` (0: no limit), `period` (tokens between turns at most, or 0),
+        `max_loops`, `eos_ids`, ...; `entry_points` and `states` with their rows and bytes; `weights`; `abi`."""
         return self._info
 
     def session(
@@ -107,7 +107,7 @@ class Model:
         """An empty session.
 
         loops    how often the model's loop runs; None: once, "config": as often as the config says
-        context  how many positions it may take; None: as many as the library
+        context  how many positions it may take; None: as many as the library; of no effect where that has no limit
         on_full  what `forward` does with tokens beyond the context: "stop" refuses them, "recompute" runs the last
                  `context` tokens from scratch for each
         poison   fill memory that holds nothing yet with signalling NaNs, for tests
@@ -302,13 +302,18 @@ class Session:
         return int(self._info().position)
 
     @property
+    def since_turn(self) -> int:
+        """How many tokens have been run since the last turn; without periods, all of them."""
+        return int(self._info().since_turn)
+
+    @property
     def forgotten(self) -> int:
         """How many tokens have left the context, with on_full="recompute"."""
         return int(self._info().forgotten)
 
     @property
     def context(self) -> int:
-        """How many positions the session may take."""
+        """How many positions the session may take; 0: no limit."""
         return int(self._info().context)
 
     @property
@@ -332,13 +337,20 @@ class Session:
 
     def truncate(self, position: int) -> None:
         """Forgets all tokens from `position` on. A model that keeps states other than one row for each token can only
-        go back to 0 so, and otherwise needs a checkpoint."""
+        go back to 0 so, and otherwise needs a checkpoint; one with periods can also go back within the present one."""
         with self._handle as session:
             self._check(self._table.session_truncate(session, _int64("position", position)))
 
+    def turn(self) -> None:
+        """Ends the period now: the model condenses the tokens since the last turn into its fixed states, and the next
+        token begins a new period. Does nothing where there are none; raises where the model has no periods."""
+        with self._handle as session:
+            self._check(self._table.session_turn(session))
+
     def checkpoint(self) -> bytes:
         """A mark to come back to, for this session alone. It holds no row of a token, so it is small; `rollback`
-        needs the rows before it as they were."""
+        needs the rows before it as they were: with periods, a mark that is taken right after a turn stands for ever,
+        one within a period until the next period begins."""
         with self._handle as session:
             size = ctypes.c_size_t()
             self._check(self._table.checkpoint_size(session, size))
@@ -380,7 +392,8 @@ class Session:
 
     def states(self) -> dict[str, NDArray[np.float32]]:
         """The content of every declared state by name: its slots (layers, passes of the loop), then its rows (append:
-        `position` of them; ring: oldest first; fixed: no such dimension), then a row."""
+        `position` of them, or with periods its lead and `since_turn`; ring: oldest first; fixed: no such dimension),
+        then a row."""
         result = {}
         with self._handle as session:
             for index, state in enumerate(self.model.info["states"]):
@@ -471,6 +484,7 @@ def _describe(library: Library) -> dict[str, Any]:
         "hidden_size": c.hidden_size,
         "context": c.context,
         "config_context": c.config_context,
+        "period": c.period,
         "max_loops": c.max_loops,
         "config_loops": c.config_loops,
         "eos_ids": c.eos_ids[: c.eos_count],
@@ -499,9 +513,11 @@ def _describe_state(table: _capi.Table, index: int) -> dict[str, Any]:
         "kind": _capi.word(_capi.STATE_KINDS, c.kind),
         "element": _capi.word(_capi.ELEMENTS, c.element),
         "rows": c.rows,
+        "lead": c.lead,
         "row_bytes": c.row_bytes,
         "bytes": c.bytes,
         "pass_row_bytes": c.pass_row_bytes,
+        "by_turn": bool(c.by_turn),
     }
 
 

@@ -343,6 +343,36 @@ def test_truncate(toys: Path, toy: treadle.Model) -> None:
     assert t.position == 0
 
 
+def test_turns(toys: Path, toy: treadle.Model) -> None:
+    with treadle.load(toys / "turns.so") as model, model.session(loops=2, context=5, poison=True) as s:
+        assert (model.info["context"], model.info["period"], s.context) == (0, 8, 0)
+        assert [entry["kind"] for entry in model.info["entry_points"][-2:]] == ["open", "close"]
+        leads = {state["name"]: (state["lead"], state["by_turn"]) for state in model.info["states"]}
+        assert leads["keys"] == (2, False) and leads["memory"] == (0, True) and leads["ids"] == (0, False)
+
+        s.forward(IDS[:19])
+        assert (s.position, s.since_turn) == (19, 3)
+        assert s.states()["ids"].shape == (3,) and s.states()["mask"].shape == (5,)
+        assert (s.entry_calls["open", 2], s.entry_calls["close", 3]) == (3, 2)
+        s.truncate(17)
+        with refused(Status.NEEDS_CHECKPOINT, "there has been a turn since 15, at 16"):
+            s.truncate(15)
+        within = s.checkpoint()
+        s.turn()
+        assert (s.position, s.since_turn) == (17, 0)
+        after, blob = s.checkpoint(), s.save()
+        logits = s.forward(IDS[17:30])
+        with refused(Status.OVERWRITTEN, "given way"):
+            s.rollback(within)
+        s.rollback(after)
+        assert same(s.forward(IDS[17:30]), logits)
+        with model.session(loops=2) as t:
+            t.load(blob)
+            assert t.position == 17 and same(t.forward(IDS[17:30]), logits)
+    with toy.session() as s, refused(Status.UNSUPPORTED, "no turns"):
+        s.turn()
+
+
 def test_fork(toy: treadle.Model) -> None:
     s = toy.session(loops=2)
     s.forward(IDS[:20])

@@ -110,15 +110,20 @@ static uint64_t weightBytes(const Library &library) {
 }
 
 /// Mean over tokens 0 ... tokens - 1: the rows that each sees; fixed and ring states
-/// are read and written.
+/// are read and written, unless they are left to turns.
 static double statesBytes(const Library &library, uint64_t tokens,
                           int32_t loops) {
+  uint64_t period = library.info().period, seen = 0;
+  for (uint64_t i = 0; i < tokens; ++i)
+    seen += (period ? i % period : i) + 1;
   double bytes = 0;
   for (const treadle_state_info &state : library.states()) {
     double row = static_cast<double>(stateBytes(state, 1, loops));
-    bytes += state.kind == TREADLE_STATE_APPEND
-                 ? row * static_cast<double>(tokens + 1) / 2
-                 : row * 2 * static_cast<double>(state.rows);
+    if (state.kind == TREADLE_STATE_APPEND)
+      bytes += row * (static_cast<double>(state.lead) +
+                      static_cast<double>(seen) / static_cast<double>(tokens));
+    else if (!state.by_turn)
+      bytes += row * 2 * static_cast<double>(state.rows);
   }
   return bytes;
 }
@@ -176,7 +181,8 @@ int treadle::run::bench(Library &library, const Options &options) {
 
   Session session(library, options);
   treadle_session_info info = session.info();
-  uint64_t context = static_cast<uint64_t>(info.context);
+  uint64_t context =
+      info.context ? static_cast<uint64_t>(info.context) : UINT64_MAX;
   auto decodeIds = makeIds(library, std::min<uint64_t>(decodeTokens, context));
   auto prefillIds =
       makeIds(library, std::min<uint64_t>(prefillTokens, context));

@@ -21,7 +21,7 @@ static bool endsText(const treadle_model_info &info, int32_t id) {
 /// Whether one more token may be run.
 static bool hasRoom(const Session &session) {
   treadle_session_info info = session.info();
-  return info.on_full == TREADLE_ON_FULL_RECOMPUTE ||
+  return info.on_full == TREADLE_ON_FULL_RECOMPUTE || info.context == 0 ||
          info.position < info.context;
 }
 

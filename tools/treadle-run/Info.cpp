@@ -109,8 +109,11 @@ static void printModel(const Library &library) {
   const treadle_model_info &info = library.info();
   printLine("vocabulary", groupDigits(info.vocab_size));
   printLine("hidden size", groupDigits(info.hidden_size));
-  printLine("context", groupDigits(info.context) + " positions (config: " +
-                           groupDigits(info.config_context) + ")");
+  printLine("context",
+            info.period ? "no limit, in periods of " +
+                              groupDigits(info.period) + " positions"
+                        : groupDigits(info.context) + " positions (config: " +
+                              groupDigits(info.config_context) + ")");
   printLine("loops", "1 to " + std::to_string(info.max_loops) + " (config: " +
                          std::to_string(info.config_loops) + ")");
   std::string ends;
@@ -126,11 +129,12 @@ static void printModel(const Library &library) {
 static void printEntries(const Library &library) {
   std::printf("entry points\n");
   for (const treadle_entry_info &entry : library.entries()) {
-    const char *kind = entry.kind == TREADLE_ENTRY_HEAD ? "head" : "forward";
-    printLine(kind, std::to_string(entry.rows) +
-                        (entry.rows == 1 ? " row, " : " rows, ") +
-                        formatBytes(static_cast<double>(entry.arena_bytes)) +
-                        " of scratch memory");
+    const char *const kinds[] = {"forward", "head", "open", "close"};
+    printLine(kinds[entry.kind & 3],
+              std::to_string(entry.rows) +
+                  (entry.rows == 1 ? " row, " : " rows, ") +
+                  formatBytes(static_cast<double>(entry.arena_bytes)) +
+                  " of scratch memory");
   }
 }
 
@@ -146,12 +150,17 @@ static std::string formatState(const treadle_state_info &state) {
     text += ", fixed: " + row;
   if (state.pass_row_bytes)
     text += " a pass";
+  if (state.lead)
+    text += ", " + std::to_string(state.lead) + " rows lead";
+  if (state.by_turn)
+    text += ", by turn";
   return text + ", " + formatBytes(static_cast<double>(state.bytes)) +
          " in all";
 }
 
 static void printStates(const Library &library) {
-  std::printf("states (bytes in all are at full context and loops)\n");
+  std::printf("states (bytes in all are at full %s and loops)\n",
+              library.info().period ? "period" : "context");
   uint64_t perToken = 0, total = 0;
   for (const treadle_state_info &state : library.states()) {
     printLine(state.name, formatState(state));

@@ -46,7 +46,8 @@ Options of --ids:
 
 Options of --ids and --bench:
   --loops=N|config  passes of the model's loop (default 1)
-  --context=N       positions to use at most (default: as many as compiled for)
+  --context=N       positions to use at most (default: as many as compiled for;
+                    of no effect where there is no limit)
   --threads=1       a library runs on one thread for now
 
 Options of all but --info:

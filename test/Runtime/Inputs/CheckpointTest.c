@@ -168,12 +168,12 @@ static void testHostileMarks(void) {
                 TREADLE_STATUS_MISMATCH, "another");
   for (size_t i = 0; i < size; i += 5)
     CHECK(api->session_rollback(s, mark, i) == TREADLE_STATUS_CORRUPT);
-  // Every bit of its header: 48 bytes. Some flips name another valid moment
+  // Every bit of its header: 64 bytes. Some flips name another valid moment
   // (a position whose rows still stand), which may be taken or refused.
-  for (size_t bit = 0; bit < 48 * 8; ++bit) {
+  for (size_t bit = 0; bit < 64 * 8; ++bit) {
     mark[bit / 8] ^= (char)(1 << bit % 8);
     treadle_status status = api->session_rollback(s, mark, size);
-    bool harmless = bit / 8 >= 24; // epoch, position, forgotten
+    bool harmless = bit / 8 >= 24; // epoch, place, forgotten
     CHECK(status != TREADLE_STATUS_OK || harmless);
     CHECK(api->session_position(s) <= TOY_CONTEXT);
     mark[bit / 8] ^= (char)(1 << bit % 8);

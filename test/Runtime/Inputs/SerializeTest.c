@@ -154,10 +154,12 @@ enum {
   WEIGHTS_AT = 48,
   POSITION_AT = 80,
   FORGOTTEN_AT = 88,
-  LOOPS_AT = 104,
-  SIZE_AT = 112,
-  DIGEST_AT = 120,
-  PAYLOAD_AT = 152
+  ROW_AT = 104,
+  LOOPS_AT = 112,
+  OPEN_AT = 116,
+  SIZE_AT = 120,
+  DIGEST_AT = 128,
+  PAYLOAD_AT = 160
 };
 
 void toy_sha256(const void *data, size_t size, uint8_t digest[32]);
@@ -181,7 +183,7 @@ static void testForged(void) {
     treadle_status status;
     const char *text;
   } cases[] = {
-      {FORMAT_AT, 2, TREADLE_STATUS_MISMATCH, "format 1, got 2"},
+      {FORMAT_AT, 3, TREADLE_STATUS_MISMATCH, "format 2, got 3"},
       {FORMAT_AT + 4, 1, TREADLE_STATUS_CORRUPT, "cut"},
       {LIBRARY_AT + 31, 1, TREADLE_STATUS_MISMATCH, "another model"},
       {WEIGHTS_AT, 0, TREADLE_STATUS_MISMATCH, "other weights"},
@@ -191,6 +193,9 @@ static void testForged(void) {
       {POSITION_AT + 7, 64, TREADLE_STATUS_MISMATCH, "context is 64"},
       {FORGOTTEN_AT + 7, 128, TREADLE_STATUS_CORRUPT, "contradicts"},
       {FORGOTTEN_AT + 7, 127, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {ROW_AT, 5, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {OPEN_AT, 0, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {OPEN_AT, 2, TREADLE_STATUS_CORRUPT, "contradicts"},
       {LOOPS_AT, 1, TREADLE_STATUS_MISMATCH, "2 loops, got 1"},
       {SIZE_AT, 1, TREADLE_STATUS_CORRUPT, "cut"},
       // ids come first: six of four bytes; then the masks.

@@ -63,10 +63,8 @@ static int runTokens(const treadle_model_api *api, treadle_session *session,
   return status;
 }
 
-int main(int argc, char **argv) {
-  (void)argc;
-  folder = argv[1];
-  const treadle_model_api *api = loadLibrary("toy.so");
+static void testLibrary(const char *name) {
+  const treadle_model_api *api = loadLibrary(name);
   treadle_model *model = openModel(api);
   treadle_session *session;
   const treadle_session_params params = {
@@ -89,5 +87,12 @@ int main(int argc, char **argv) {
   free(mark);
   api->session_destroy(session);
   api->model_close(model);
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  folder = argv[1];
+  testLibrary("toy.so");
+  testLibrary("turns.so"); // turns included
   return finish("SilentForwardTest");
 }

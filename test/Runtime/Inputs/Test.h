@@ -125,8 +125,11 @@ static inline bool sameStates(const treadle_model_api *api, treadle_session *a,
   REQUIRE_OK(api->model_info(NULL, &info));
   bool same = true;
   for (size_t i = 0; i < info.state_count; ++i) {
-    treadle_state_shape shape = {.struct_size = sizeof(shape)};
+    treadle_state_shape shape = {.struct_size = sizeof(shape)}, other = shape;
     REQUIRE_OK(api->state_shape(a, i, &shape));
+    REQUIRE_OK(api->state_shape(b, i, &other));
+    if (memcmp(&shape, &other, sizeof(shape)))
+      return false;
     float *values = malloc((2 * shape.count + 1) * sizeof(*values));
     REQUIRE_OK(api->state_get(a, i, values, shape.count));
     REQUIRE_OK(api->state_get(b, i, values + shape.count, shape.count));

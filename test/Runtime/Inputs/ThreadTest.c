@@ -15,11 +15,11 @@
 
 #include <pthread.h>
 
-enum { THREADS = 4, ROUNDS = 10 };
+enum { THREADS = 4, ROUNDS = 10, LIBRARIES = 3 };
 
-static const treadle_model_api *apis[2];
-static treadle_model *models[2];
-static float results[THREADS][2][TOY_VOCAB];
+static const treadle_model_api *apis[LIBRARIES];
+static treadle_model *models[LIBRARIES];
+static float results[THREADS][LIBRARIES][TOY_VOCAB];
 
 static void runOnce(int which, float logits[TOY_VOCAB]) {
   const treadle_model_api *api = apis[which];
@@ -43,7 +43,7 @@ static void runOnce(int which, float logits[TOY_VOCAB]) {
 static void *run(void *argument) {
   int thread = (int)(intptr_t)argument;
   for (int i = 0; i < ROUNDS; ++i)
-    for (int which = 0; which < 2; ++which)
+    for (int which = 0; which < LIBRARIES; ++which)
       runOnce(which, results[thread][which]);
   REQUIRE_OK(apis[0]->model_verify(models[0], NULL, 0));
   if (thread == 0)
@@ -56,8 +56,9 @@ int main(int argc, char **argv) {
   folder = argv[1];
   apis[0] = loadLibrary("toy.so");
   apis[1] = loadLibrary("toy-append.so");
+  apis[2] = loadLibrary("turns.so");
   pthread_t threads[THREADS];
-  for (int i = 0; i < 2; ++i)
+  for (int i = 0; i < LIBRARIES; ++i)
     models[i] = openModel(apis[i]);
   for (int i = 0; i < THREADS; ++i)
     REQUIRE(!pthread_create(&threads[i], NULL, run, (void *)(intptr_t)i));
@@ -66,7 +67,7 @@ int main(int argc, char **argv) {
   for (int i = 1; i < THREADS; ++i)
     CHECK(!memcmp(results[0], results[i], sizeof(results[0])));
   CHECK(memcmp(results[0][0], results[0][1], sizeof(results[0][0])));
-  for (int i = 0; i < 2; ++i)
+  for (int i = 0; i < LIBRARIES; ++i)
     apis[i]->model_close(models[i]);
   return finish("ThreadTest");
 }

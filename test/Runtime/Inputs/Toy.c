@@ -23,11 +23,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Toy.h"
-#include "Program.h"
-
-#include <math.h>
-#include <string.h>
+#include "ToyParts.h"
 
 #ifndef TOY_LIBRARY
 #define TOY_LIBRARY 1
@@ -38,10 +34,6 @@
 #ifndef TOY_BREAK
 #define TOY_BREAK 0
 #endif
-
-// TOY_FILE_SIZE, TOY_HEADER_SIZE, TOY_DIGEST_OFFSET, TOY_HEADER_DIGEST,
-// TOY_CONTENT_DIGEST; from toy_weights.py.
-#include "toy-weights.inc"
 
 #define TOY_GOLDEN_TOKENS 5
 
@@ -68,10 +60,6 @@ enum {
   STATE_BYTES = COUNT_AT + 64
 };
 
-static uint8_t *at(void *states, int64_t offset) {
-  return (uint8_t *)states + offset;
-}
-
 static float *keyRow(void *states, int64_t layer, int64_t pass, int64_t row) {
   return (float *)(void *)at(states, KEYS_AT +
                                          (layer * TOY_LOOPS + pass) * KEY_SLOT +
@@ -86,8 +74,6 @@ static uint16_t *halfRow(void *states, int64_t pass, int64_t row) {
 //===----------------------------------------------------------------------===//
 // Entry points
 //===----------------------------------------------------------------------===//
-
-static float squash(float x) { return x / (1 + fabsf(x)); }
 
 /// One row: writes its states, then reads those of all rows up to itself.
 static void runRow(void *states, const float *embedding, int32_t id,
@@ -169,17 +155,6 @@ static void forward(int64_t rows, void *arena, void *states,
   }
 }
 
-static void head(int64_t rows, const float *embedding, const float *hidden,
-                 float *logits, int64_t valid) {
-  for (int64_t i = 0; i < rows; ++i)
-    for (int v = 0; v < TOY_VOCAB; ++v) {
-      float sum = 0;
-      for (int d = 0; d < TOY_WIDTH; ++d)
-        sum += hidden[i * TOY_WIDTH + d] * embedding[v * TOY_WIDTH + d];
-      logits[i * TOY_VOCAB + v] = i < valid ? sum : NAN;
-    }
-}
-
 #define FORWARD(R)                                                             \
   static void forward##R(void *arena, void *states, const void *weights,       \
                          const void *input, const uint8_t *mask, void *output, \
@@ -187,18 +162,9 @@ static void head(int64_t rows, const float *embedding, const float *hidden,
     forward(R, arena, states, weights, input, mask, output, position, valid,   \
             passes);                                                           \
   }
-#define HEAD(R)                                                                \
-  static void head##R(void *arena, void *states, const void *weights,          \
-                      const void *input, const uint8_t *mask, void *output,    \
-                      int64_t position, int64_t valid, int64_t passes) {       \
-    (void)arena, (void)states, (void)mask, (void)position, (void)passes;       \
-    head(R, weights, input, output, valid);                                    \
-  }
 FORWARD(1)
 FORWARD(4)
 FORWARD(16)
-HEAD(1)
-HEAD(16)
 
 const treadle_entry_fn treadle_entry_functions[TOY_ENTRIES] = {
     forward1, head1, forward4, forward16, head16};
@@ -224,10 +190,6 @@ typedef struct {
 #endif
 } Image;
 
-#define SPAN(FIELD, COUNT) {offsetof(Image, FIELD), COUNT}
-#define STRING(FIELD, TEXT) {offsetof(Image, FIELD), sizeof(TEXT) - 1}
-#define PASTE(A, B) A##B
-#define MODE(NAME) PASTE(TREADLE_PROGRAM_WEIGHTS_, NAME)
 #define JSON                                                                   \
   "{\"family\": \"toy\", \"dtype\": \"f32\", \"parameters\": 296, "            \
   "\"d_model\": 8, \"layers\": {\"entry\": 1, \"shared\": 1}}"
@@ -270,10 +232,7 @@ _Alignas(64)
                     .weights =
                         {
                             .mode = MODE(TOY_MODE),
-                            .file_size = TOY_FILE_SIZE,
-                            .header_size = TOY_HEADER_SIZE,
-                            .digest_offset = TOY_DIGEST_OFFSET,
-                            .header_digest = TOY_HEADER_DIGEST,
+                            WEIGHTS_FILE,
 #ifndef TOY_ANY
                             .content_digest = TOY_CONTENT_DIGEST,
 #endif
@@ -383,12 +342,3 @@ _Alignas(64)
             .taps = "taps",
             .count = "count",
 };
-
-// Defined in every mode, as the contract asks.
-__asm__(".section .rodata.weights,\"a\",@progbits\n"
-        ".balign 64\n"
-        ".globl treadle_weights_begin\n"
-        ".hidden treadle_weights_begin\n"
-        "treadle_weights_begin:\n"
-        ".incbin \"" TOY_WEIGHTS_FILE "\"\n"
-        ".previous\n");

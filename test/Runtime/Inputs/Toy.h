@@ -35,4 +35,25 @@ enum {
   TOY_ENTRIES
 };
 
+// The program with periods (Turns.c), of the same entry points and two more.
+
+#ifndef TURNS_PERIOD
+#define TURNS_PERIOD 8
+#endif
+#define TURNS_LEAD 2
+#define TURNS_TRAIL 3
+
+enum {
+  TURNS_IDS,
+  TURNS_MASK,
+  TURNS_KEYS,
+  TURNS_MEMORY,
+  TURNS_HISTORY,
+  TURNS_CALLS,
+  TURNS_STATES,
+  TURNS_CELL = TURNS_STATES // in one variant
+};
+
+enum { TURNS_OPEN = TOY_ENTRIES, TURNS_CLOSE, TURNS_ENTRIES };
+
 #endif // TOY_H

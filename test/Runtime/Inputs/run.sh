@@ -34,11 +34,19 @@ check_headers() {
 }
 
 toy() { # library macros...
-  library=$folder/$1
-  shift
+  link_program Toy.c "$@"
+}
+
+turns() { # library macros...
+  link_program Turns.c "$@"
+}
+
+link_program() { # source library macros...
+  source=$tests/$1 library=$folder/$2
+  shift 2
   "$cc" -std=c11 -g -fPIC -shared -fvisibility=hidden -ffp-contract=off \
     $flags $warnings -Wno-overlength-strings $includes "$@" \
-    "$tests/Toy.c" $objects -lm -o "$library"
+    "$source" $objects -lm -o "$library"
 }
 
 program() { # name
@@ -71,6 +79,11 @@ build_toys() { # flags
   toy toy-overrun.so -DTOY_MODE=EMBED -DTOY_BREAK=4
   toy toy-broken.so -DTOY_MODE=EMBED -DTOY_BREAK=1
   toy toy-broken-state.so -DTOY_MODE=EMBED -DTOY_BREAK=2
+  turns turns.so
+  turns turns-token-state.so -DTURNS_TOKEN_STATE
+  turns turns-stale.so -DTURNS_BREAK=1
+  turns turns-cut.so -DTURNS_BREAK=2
+  turns turns-cut-long.so -DTURNS_BREAK=2 -DTURNS_PERIOD=600
   program Golden
   "$folder/Golden" "$folder" > "$folder/golden.inc"
   sed 's/, {\(-*\)0x/, {\10x1/' "$folder/golden.inc" > "$folder/wrong.inc"
@@ -89,7 +102,7 @@ build_and_run() { # flags tests...
 }
 
 all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
-     ThreadTest"
+     TurnTest TurnStatesTest ThreadTest"
 case $suite in
 headers) check_headers ;;
 toys) build_toys "-O2" ;;
