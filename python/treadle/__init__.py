@@ -7,6 +7,7 @@ function. `compile` loads libTreadle.so when it is called.
 
 from treadle import reference
 from treadle._capi import Status, TreadleError
+from treadle.chat import Chat
 from treadle.compile import CompileError, compile
 from treadle.convert import convert
 from treadle.model import Model, Session, load
@@ -14,6 +15,7 @@ from treadle.random_weights import random_weights
 from treadle.score import score
 
 __all__ = [
+    "Chat",
     "CompileError",
     "Model",
     "Session",
