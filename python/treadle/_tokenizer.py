@@ -75,7 +75,11 @@ class ChatTokenizer:
         from jinja2 import TemplateError
 
         try:
-            return str(self._template.render(messages=messages, add_generation_prompt=True, **self._special))
+            return str(
+                self._template.render(
+                    messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
+                )
+            )
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TreadleError(Status.INVALID_ARGUMENT, f"the chat template of {self.folder}: {error!s:.300}") from None
 
@@ -165,10 +169,20 @@ def _find_template(config: Mapping[str, Any], path: Path) -> tuple[str, Path]:
 def _compile_template(text: str, path: Path) -> Any:
     """With what templates of published checkpoints expect; sandboxed, since a template is code of somebody else's."""
     jinja2 = _import("jinja2")
+    from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    class Generation(Extension):
+        """{% generation %} ... {% endgeneration %} marks what training is to learn; here it is what it encloses."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise_exception

@@ -218,6 +218,8 @@ def test_what_templates_expect(tmp_path: Path) -> None:
     assert render(tmp_path, "{{ 'w9' if strftime_now('%Y') | int > 2020 }}") == [9]
     assert render(tmp_path, "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}w9 {% endfor %}") == [9, 9]
     assert render(tmp_path, "{% if true %}\n  {% set x = 'w8' %}\n{{ x }}{% endif %}") == [8]
+    assert render(tmp_path, "{% if tools is not none or documents is not none %}w8 {% endif %}w9") == [9]
+    assert render(tmp_path, "{% generation %}w8 {{ 'w9' }}{% endgeneration %}") == [8, 9]
     assert render(tmp_path, "{{ pad_token }} {{ eos_token }}", pad_token="w6") == [6, EOS]
     assert render(tmp_path, [{"name": "tool_use", "template": "w5"}, {"name": "default", "template": "w6"}]) == [6]
     (tmp_path / "chat_template.jinja").write_text("w31")
