@@ -22,6 +22,11 @@ namespace {
 
 enum { repeats = 15, decodeTokens = 64, prefillTokens = 128 };
 
+/// A model of gigabytes is measured less often: no further round begins after so
+/// many seconds, unless there have been too few for a median.
+constexpr double longestSeconds = 60;
+enum { fewestRepeats = 5 };
+
 /// A ceiling that spreads wider than this says nothing (another load on the machine).
 constexpr double widestSpread = 0.15;
 
@@ -135,12 +140,13 @@ static double statesBytes(const Library &library, uint64_t tokens,
 static void printRate(const char *name, const std::vector<double> &seconds,
                       size_t tokens) {
   Summary summary = summarize(seconds);
-  std::printf("%-12s %s tokens/s  (%zu tokens, median of %d, spread %.1f %%)\n",
-              name,
-              groupDigits(static_cast<uint64_t>(static_cast<double>(tokens) /
-                                                summary.median))
-                  .c_str(),
-              tokens, repeats, summary.spread * 100);
+  double rate = static_cast<double>(tokens) / summary.median;
+  char slow[32];
+  std::snprintf(slow, sizeof(slow), "%.1f", rate);
+  std::printf(
+      "%-12s %s tokens/s  (%zu tokens, median of %zu, spread %.1f %%)\n", name,
+      rate < 100 ? slow : groupDigits(static_cast<uint64_t>(rate)).c_str(),
+      tokens, seconds.size(), summary.spread * 100);
 }
 
 static void printBandwidth(const Library &library, const Timings &timings,
@@ -193,7 +199,10 @@ int treadle::run::bench(Library &library, const Options &options) {
   decode(session, decodeIds, logits);
   std::optional<Waiting> waiting;
   waiting.emplace(options.progress, "measuring");
-  for (int i = 0; i < repeats; ++i) {
+  double begin = now();
+  for (int i = 0;
+       i < repeats && (i < fewestRepeats || now() - begin < longestSeconds);
+       ++i) {
     waiting->update(static_cast<double>(i) / repeats);
     bandwidth.sample();
     timings.decode.push_back(
