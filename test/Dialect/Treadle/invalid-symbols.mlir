@@ -56,6 +56,37 @@ treadle.state @state_c2_negative : !treadle.state<append, 8x16xf32> slots [4] lo
 
 // -----
 
+// expected-error@+1 {{expects a lead of 0 to 8 rows, got 9}}
+treadle.state @state_c3 : !treadle.state<append, 8x16xf32> lead 9
+
+// -----
+
+// expected-error@+1 {{expects a lead of 0 to 0 rows, got 1}}
+treadle.state @state_c3_fixed : !treadle.state<fixed, 8x16xf32> lead 1
+
+// -----
+
+// expected-error@+1 {{expects by_turn, initial and fill on fixed states only}}
+treadle.state @state_c4 : !treadle.state<ring, 8x16xf32> by_turn
+
+// -----
+
+// expected-error@+1 {{expects either initial or fill}}
+treadle.state @state_c4_both : !treadle.state<fixed, 2xi32> initial @w fill -1
+
+// -----
+
+treadle.weight @w : !treadle.weight<8x16xf32, plain> from ["w"]
+// expected-error@+1 {{expects @w to be a plain weight of the state's shape and slots, of f32}}
+treadle.state @state_c5 : !treadle.state<fixed, 4x16xf32> initial @w
+
+// -----
+
+// expected-error@+1 {{expects fill on a state of i32, got '!treadle.state<fixed, 8x16xf32>'}}
+treadle.state @state_c6 : !treadle.state<fixed, 8x16xf32> fill -1
+
+// -----
+
 treadle.state @w : !treadle.state<fixed, 16xf32>
 func.func @get_weight_c1() {
   // expected-error@+1 {{expects @w to be a treadle.weight}}
