@@ -38,7 +38,7 @@ def rope_scaling(value: Mapping[str, Any] | None) -> Llama3Scaling | None:
         return None
     if not isinstance(value, Mapping):
         raise ValueError(f"/rope_scaling: expected an object or null, got {value!r}")
-    kind = value.get("rope_type", value.get("type"))
+    kind = value.get("rope_type")
     if kind == "default":
         return None
     if kind != "llama3":

@@ -71,7 +71,7 @@ def test_llama3_scaling() -> None:
     ("value", "message"),
     [
         ("llama3", "/rope_scaling: expected an object or null, got 'llama3'"),
-        ({"type": "yarn"}, "/rope_scaling/rope_type: expected llama3 or default, got 'yarn'"),
+        ({"rope_type": "yarn"}, "/rope_scaling/rope_type: expected llama3 or default, got 'yarn'"),
         ({"rope_type": "llama3", "factor": "8"}, "/rope_scaling/factor: expected a number, got '8'"),
     ],
 )

@@ -88,6 +88,15 @@ TEST(Llama, SaysItsConfigAsItWasWritten) {
   EXPECT_EQ(*json.get("rope_scaling"), llvm::json::Value(nullptr));
 }
 
+TEST(Llama, KeepsUnknownMembersWhereAllowed) {
+  TinyModel model;
+  ConfigOptions options;
+  options.allowUnknownKeys = true;
+  ModelConfig config = llvm::cantFail(parseConfig(
+      scaling("\"rope_type\": \"default\", \"novelty\": 3"), "c.json", model.families, options));
+  EXPECT_EQ(config.metadata.getInteger("rope_scaling/novelty"), 3);
+}
+
 TEST(Llama, TakesShapesForWhatTheConfigDoesNotSay) {
   TinyModel model;
   std::string biased = with(R"("attention_bias": true, "mlp_bias": true, "head_dim": 6)");
