@@ -18,7 +18,7 @@ using namespace llvm;
 using namespace treadle;
 
 static constexpr uint64_t maxConfigBytes = uint64_t(16) << 20;
-static constexpr size_t maxIds = 64;
+static constexpr size_t maxItems = 64;
 static constexpr size_t maxChoices = 512;
 
 //===----------------------------------------------------------------------===//
@@ -49,6 +49,12 @@ static std::string describeValue(const ConfigValue &value) {
     std::string operator()(const std::vector<std::string> &held) {
       return held.empty() ? "[]" : "[\"" + join(held, "\", \"") + "\"]";
     }
+    std::string operator()(const OpenNumbers &held) {
+      auto describe = [](std::optional<double> number) {
+        return number ? describeNumber(*number) : "null";
+      };
+      return "[" + join(map_range(held, describe), ", ") + "]";
+    }
   };
   return std::visit(Visitor(), value);
 }
@@ -69,9 +75,15 @@ static std::string describeField(const Field &field) {
     return "a list of 1 to " + std::to_string(maxChoices) + " of \"" +
            join(field.choices, "\" or \"") + "\"";
   case Field::Kind::ids:
-    return "a token id or a list of 1 to " + std::to_string(maxIds);
+    return "a token id or a list of 1 to " + std::to_string(maxItems);
+  case Field::Kind::integers:
+    return "a list of at most " + std::to_string(maxItems) + " integers" + range;
+  case Field::Kind::numbers:
+    return "a list of at most " + std::to_string(maxItems) + " numbers" + range + " or nulls";
   case Field::Kind::object:
     return "an object or null";
+  case Field::Kind::objects:
+    return "a list of at most " + std::to_string(maxItems) + " objects or nulls";
   case Field::Kind::inert:
     break;
   }
@@ -82,7 +94,7 @@ static std::string describeField(const Field &field) {
 static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
   ArrayRef<JsonValue> items =
       json.is(JsonValue::Kind::array) ? ArrayRef(json.items) : ArrayRef(json);
-  if (items.empty() || items.size() > maxIds)
+  if (items.empty() || items.size() > maxItems)
     return std::nullopt;
   std::vector<int64_t> ids;
   for (const JsonValue &item : items) {
@@ -112,9 +124,44 @@ static bool isInRange(const Field &field, double number) {
   return number >= field.min && number <= field.max;
 }
 
+/// The integers of `json`, or nothing where it is no list of integers in the field's range.
+static std::optional<std::vector<int64_t>> convertIntegers(const Field &field,
+                                                           const JsonValue &json) {
+  std::vector<int64_t> integers;
+  for (const JsonValue &item : json.items) {
+    if (!item.is(JsonValue::Kind::integer) || !isInRange(field, item.number))
+      return std::nullopt;
+    integers.push_back(item.integer);
+  }
+  return integers;
+}
+
+/// The same for numbers, some of which are null.
+static std::optional<OpenNumbers> convertNumbers(const Field &field, const JsonValue &json) {
+  OpenNumbers numbers;
+  for (const JsonValue &item : json.items) {
+    bool isNumber = item.is(JsonValue::Kind::integer) || item.is(JsonValue::Kind::number);
+    if (!item.is(JsonValue::Kind::null) && !(isNumber && isInRange(field, item.number)))
+      return std::nullopt;
+    numbers.push_back(isNumber ? std::optional<double>(item.number) : std::nullopt);
+  }
+  return numbers;
+}
+
+/// Whether a number or numbers that weights imply are what the field takes.
+static bool fits(const Field &field, const ConfigValue &value) {
+  auto isFitting = [&](int64_t number) { return isInRange(field, static_cast<double>(number)); };
+  if (const int64_t *number = std::get_if<int64_t>(&value))
+    return isFitting(*number);
+  if (const auto *numbers = std::get_if<std::vector<int64_t>>(&value))
+    return numbers->size() <= maxItems && all_of(*numbers, isFitting);
+  return true;
+}
+
 /// The value of `json` by the kind of the field, or nothing where it does not fit.
 static std::optional<ConfigValue> convert(const Field &field, const JsonValue &json) {
   bool isInteger = json.is(JsonValue::Kind::integer);
+  bool isList = json.is(JsonValue::Kind::array) && json.items.size() <= maxItems;
   switch (field.kind) {
   case Field::Kind::integer:
     if (isInteger && isInRange(field, json.number))
@@ -139,6 +186,22 @@ static std::optional<ConfigValue> convert(const Field &field, const JsonValue &j
   case Field::Kind::choices:
     if (std::optional<std::vector<std::string>> texts = convertChoices(field, json))
       return *texts;
+    break;
+  case Field::Kind::integers:
+    if (isList)
+      if (std::optional<std::vector<int64_t>> integers = convertIntegers(field, json))
+        return *integers;
+    break;
+  case Field::Kind::numbers:
+    if (isList)
+      if (std::optional<OpenNumbers> numbers = convertNumbers(field, json))
+        return *numbers;
+    break;
+  case Field::Kind::objects:
+    if (isList && all_of(json.items, [](const JsonValue &item) {
+          return item.is(JsonValue::Kind::object) || item.is(JsonValue::Kind::null);
+        }))
+      return static_cast<int64_t>(json.items.size());
     break;
   case Field::Kind::object:
     if (json.is(JsonValue::Kind::object) || json.is(JsonValue::Kind::null))
@@ -167,6 +230,7 @@ public:
 
 private:
   Error readMembers(const JsonValue &object, ArrayRef<Field> known, const std::string &path);
+  Error readObjects(const Field &field, const JsonValue &json, const std::string &place);
   Error applyDefaults(ArrayRef<Field> known, const std::string &path);
 
   ModelConfig &config;
@@ -200,7 +264,7 @@ Error Reader::chooseFamily(const JsonValue &root, const FamilyRegistry &families
 
 static const Field *findField(ArrayRef<Field> fields, StringRef key) {
   for (const Field &field : fields)
-    if (field.key == key)
+    if (field.key == key || (!field.alias.empty() && field.alias == key))
       return &field;
   return nullptr;
 }
@@ -241,10 +305,32 @@ Error Reader::readMembers(const JsonValue &object, ArrayRef<Field> known, const 
     if (!value)
       return config.error(path + key,
                           "expected " + describeField(*field) + ", got " + json.describe());
-    config.values.set(path + key, std::move(*value));
-    if (isObject)
-      if (Error error = readMembers(json, field->members, path + key + "/"))
-        return error;
+    if (field->open && *value == *field->open)
+      continue;
+    std::string place = path + field->key.str();
+    if (config.values.has(place)) // the keys of an object differ, so one of two is the alias
+      return config.error(path + key,
+                          "expected either " + field->key + " or " + field->alias + ", got both");
+    config.values.set(place, std::move(*value));
+    if (Error error = readObjects(*field, json, place))
+      return error;
+  }
+  return Error::success();
+}
+
+/// The members of the objects that `json` is or holds.
+Error Reader::readObjects(const Field &field, const JsonValue &json, const std::string &place) {
+  if (field.kind == Field::Kind::object)
+    return readMembers(json, field.members, place + "/");
+  if (field.kind != Field::Kind::objects)
+    return Error::success();
+  for (auto [i, item] : enumerate(json.items)) {
+    std::string itemPlace = place + "/" + std::to_string(i);
+    if (item.is(JsonValue::Kind::null))
+      continue;
+    config.values.set(itemPlace, true);
+    if (Error error = readMembers(item, field.members, itemPlace + "/"))
+      return error;
   }
   return Error::success();
 }
@@ -259,8 +345,7 @@ Error Reader::inferFrom(const TensorSource &weights) {
     const ConfigValue *value = found.find(field.key);
     if (!value)
       continue;
-    if (const int64_t *size = std::get_if<int64_t>(value);
-        size && !isInRange(field, static_cast<double>(*size)))
+    if (!fits(field, *value))
       return config.error(field.key, "expected " + describeField(field) + ", got " +
                                          describeValue(*value) + " in " + weights.getPath());
     const ConfigValue *given = config.values.find(field.key);
@@ -283,6 +368,12 @@ Error Reader::applyDefaults(ArrayRef<Field> known, const std::string &path) {
     if (field.kind == Field::Kind::object && config.values.has(key) && config.values.flag(key))
       if (Error error = applyDefaults(field.members, key + "/"))
         return error;
+    if (field.kind != Field::Kind::objects || !config.values.has(key))
+      continue;
+    for (int64_t i = 0, count = config.values.integer(key); i < count; ++i)
+      if (std::string item = key + "/" + std::to_string(i); config.values.has(item))
+        if (Error error = applyDefaults(field.members, item + "/"))
+          return error;
   }
   return Error::success();
 }

@@ -24,6 +24,8 @@ static void describeMembers(ArrayRef<Field> fields, json::Object properties, jso
                             json::Object &schema) {
   for (const Field &field : fields) {
     properties[field.key] = describe(field);
+    if (!field.alias.empty())
+      properties[field.alias] = describe(field);
     if (field.required)
       required.push_back(field.key);
   }
@@ -74,17 +76,33 @@ static json::Object describe(const Field &field) {
     schema["minItems"] = 1;
     break;
   }
+  case Field::Kind::integers:
+  case Field::Kind::numbers: {
+    bool isInteger = field.kind == Field::Kind::integers;
+    setType("array");
+    schema["items"] = json::Object{
+        {"type", isInteger ? json::Value("integer") : json::Value(json::Array{"number", "null"})},
+        {"minimum", toNumber(field.min)},
+        {"maximum", toNumber(field.max)}};
+    break;
+  }
   case Field::Kind::object:
     setType("object");
     describeMembers(field.members, json::Object(), json::Array(), schema);
     break;
+  case Field::Kind::objects: {
+    json::Object item{{"type", json::Array{"object", "null"}}};
+    describeMembers(field.members, json::Object(), json::Array(), item);
+    setType("array");
+    schema["items"] = std::move(item);
+    break;
+  }
   case Field::Kind::inert:
     break;
   }
   schema["description"] = field.help;
   if (field.fallback)
-    schema["default"] =
-        std::visit([](const auto &value) { return json::Value(value); }, *field.fallback);
+    schema["default"] = toJson(*field.fallback);
   return schema;
 }
 

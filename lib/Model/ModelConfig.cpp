@@ -57,9 +57,27 @@ Field Field::someOf(StringRef key, std::vector<std::string> choices, StringRef h
   return field;
 }
 
+Field Field::integers(StringRef key, int64_t min, int64_t max, StringRef help) {
+  Field field = integer(key, min, max, help);
+  field.kind = Kind::integers;
+  return field;
+}
+
+Field Field::numbers(StringRef key, double min, double max, StringRef help) {
+  Field field = number(key, min, max, help);
+  field.kind = Kind::numbers;
+  return field;
+}
+
 Field Field::object(StringRef key, std::vector<Field> members, StringRef help) {
   Field field = makeField(key, Kind::object, help);
   field.members = std::move(members);
+  return field;
+}
+
+Field Field::objects(StringRef key, std::vector<Field> members, StringRef help) {
+  Field field = object(key, std::move(members), help);
+  field.kind = Kind::objects;
   return field;
 }
 
@@ -75,6 +93,18 @@ Field Field::require() const {
 Field Field::otherwise(ConfigValue value) const {
   Field field = *this;
   field.fallback = std::move(value);
+  return field;
+}
+
+Field Field::called(StringRef otherKey) const {
+  Field field = *this;
+  field.alias = otherKey;
+  return field;
+}
+
+Field Field::leftOpenBy(ConfigValue value) const {
+  Field field = *this;
+  field.open = std::move(value);
   return field;
 }
 
@@ -109,25 +139,50 @@ Error ModelConfig::error(StringRef key, const Twine &message) const {
   return makeError(file + ": " + pointer + ": " + message);
 }
 
-static json::Value valueToJson(const ConfigValue &value) {
-  return std::visit([](const auto &held) { return json::Value(held); }, value);
+namespace {
+struct JsonVisitor {
+  json::Value operator()(const OpenNumbers &held) {
+    json::Array items;
+    for (std::optional<double> number : held)
+      items.push_back(number ? json::Value(*number) : json::Value(nullptr));
+    return items;
+  }
+  template <typename T> json::Value operator()(const T &held) { return held; }
+};
+} // namespace
+
+json::Value treadle::toJson(const ConfigValue &value) { return std::visit(JsonVisitor(), value); }
+
+static void addFields(ArrayRef<Field> fields, const std::string &path, const ConfigValues &values,
+                      json::Object &object);
+
+/// An object that is there, or null; `path` leads to it.
+static json::Value objectToJson(const Field &field, const std::string &path,
+                                const ConfigValues &values) {
+  if (!values.has(path) || !values.flag(path))
+    return nullptr;
+  json::Object object;
+  addFields(field.members, path + "/", values, object);
+  return object;
 }
 
 /// Adds the fields that have a value; `path` leads to them.
 static void addFields(ArrayRef<Field> fields, const std::string &path, const ConfigValues &values,
                       json::Object &object) {
   for (const Field &field : fields) {
-    const ConfigValue *value = values.find(path + field.key.str());
+    std::string key = path + field.key.str();
+    const ConfigValue *value = values.find(key);
     if (!value)
       continue;
-    if (field.kind != Field::Kind::object) {
-      object[field.key] = valueToJson(*value);
-    } else if (std::get<bool>(*value)) {
-      json::Object inner;
-      addFields(field.members, path + field.key.str() + "/", values, inner);
-      object[field.key] = std::move(inner);
+    if (field.kind == Field::Kind::object) {
+      object[field.key] = objectToJson(field, key, values);
+    } else if (field.kind == Field::Kind::objects) {
+      json::Array items;
+      for (int64_t i = 0, count = values.integer(key); i < count; ++i)
+        items.push_back(objectToJson(field, key + "/" + std::to_string(i), values));
+      object[field.key] = std::move(items);
     } else {
-      object[field.key] = nullptr;
+      object[field.key] = treadle::toJson(*value);
     }
   }
 }

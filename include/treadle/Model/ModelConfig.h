@@ -28,25 +28,35 @@ class Family;
 class FamilyRegistry;
 class TensorSource;
 
-/// The value of a field, by its kind: integer, number, flag, choice, ids, choices; of an object,
-/// whether it is there.
+/// Numbers, each of which may be null.
+using OpenNumbers = std::vector<std::optional<double>>;
+
+/// The value of a field, by its kind: integer, number, flag, choice, ids and integers, choices,
+/// numbers; of an object, whether it is there; of objects, how many there are.
 using ConfigValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>,
-                                 std::vector<std::string>>;
+                                 std::vector<std::string>, OpenNumbers>;
+
+/// As a config would hold it.
+llvm::json::Value toJson(const ConfigValue &value);
 
 /// One key of a config.
 struct Field {
   enum class Kind {
-    integer, ///< a whole number in [min, max]
-    number,  ///< a finite number in [min, max]
-    flag,    ///< true or false
-    choice,  ///< one of `choices`
-    ids,     ///< a token id or a list of them
-    choices, ///< a list of some of `choices`
-    object,  ///< an object with `members`, or null for none
-    inert,   ///< anything: kept as metadata, read by nobody
+    integer,  ///< a whole number in [min, max]
+    number,   ///< a finite number in [min, max]
+    flag,     ///< true or false
+    choice,   ///< one of `choices`
+    ids,      ///< a token id or a list of them
+    integers, ///< a list of whole numbers in [min, max]
+    numbers,  ///< a list of finite numbers in [min, max] or null
+    choices,  ///< a list of some of `choices`
+    object,   ///< an object with `members`, or null for none
+    objects,  ///< a list of such objects or null
+    inert,    ///< anything: kept as metadata, read by nobody
   };
 
   llvm::StringRef key;
+  llvm::StringRef alias; ///< another key for the same
   Kind kind = Kind::inert;
   llvm::StringRef help;
   double min = 0, max = 0;
@@ -56,6 +66,7 @@ struct Field {
   /// What holds where the config and the weights say nothing. Without one, the
   /// family's `complete` supplies the value.
   std::optional<ConfigValue> fallback;
+  std::optional<ConfigValue> open; ///< a value that says as much as null
 
   static Field integer(llvm::StringRef key, int64_t min, int64_t max, llvm::StringRef help);
   static Field number(llvm::StringRef key, double min, double max, llvm::StringRef help);
@@ -64,17 +75,23 @@ struct Field {
   static Field choice(llvm::StringRef key, std::vector<std::string> choices, llvm::StringRef help);
   static Field ids(llvm::StringRef key, llvm::StringRef help);
   static Field someOf(llvm::StringRef key, std::vector<std::string> choices, llvm::StringRef help);
+  static Field integers(llvm::StringRef key, int64_t min, int64_t max, llvm::StringRef help);
+  static Field numbers(llvm::StringRef key, double min, double max, llvm::StringRef help);
   static Field object(llvm::StringRef key, std::vector<Field> members, llvm::StringRef help);
+  static Field objects(llvm::StringRef key, std::vector<Field> members, llvm::StringRef help);
   static Field inert(llvm::StringRef key, llvm::StringRef help);
 
   Field require() const;
   Field otherwise(ConfigValue value) const;
+  Field called(llvm::StringRef otherKey) const;
+  Field leftOpenBy(ConfigValue value) const;
 };
 
 /// Keys that published configs carry and that change nothing at inference.
 std::vector<Field> getInertFields();
 
-/// Values of fields by key. A member of an object has the key `<object>/<member>`.
+/// Values of fields by key. A member of an object has the key `<object>/<member>`, an
+/// object of a list `<list>/<index>`.
 class ConfigValues {
 public:
   bool has(llvm::StringRef key) const { return values.contains(key); }
@@ -90,6 +107,8 @@ public:
   llvm::ArrayRef<std::string> someOf(llvm::StringRef key) const {
     return get<std::vector<std::string>>(key);
   }
+  llvm::ArrayRef<int64_t> integers(llvm::StringRef key) const { return ids(key); }
+  const OpenNumbers &numbers(llvm::StringRef key) const { return get<OpenNumbers>(key); }
 
 private:
   template <typename T> const T &get(llvm::StringRef key) const {
