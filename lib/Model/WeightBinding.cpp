@@ -22,6 +22,37 @@ const Tensor *NamedTensors::find(llvm::StringRef name) const {
   return it == byName.end() ? nullptr : it->second;
 }
 
+std::string StoredForm::getPart(int64_t number) const {
+  std::string part = name;
+  if (size_t place = part.find('#'); place != std::string::npos)
+    part.replace(place, 1, std::to_string(number));
+  return part;
+}
+
+std::optional<llvm::SmallVector<int64_t>> treadle::findShape(const NamedTensors &tensors,
+                                                             llvm::StringRef name,
+                                                             llvm::ArrayRef<StoredForm> forms) {
+  if (const Tensor *tensor = tensors.find(name))
+    return llvm::SmallVector<int64_t>(tensor->shape.begin(), tensor->shape.end());
+  for (const StoredForm &form : forms) {
+    const Tensor *first = tensors.find(form.getPart(0));
+    if (!first)
+      continue;
+    llvm::SmallVector<int64_t> shape(first->shape.begin(), first->shape.end());
+    if (!form.axis)
+      return shape;
+    if (form.isTransposed)
+      std::reverse(shape.begin(), shape.end());
+    int64_t parts = 1;
+    while (tensors.find(form.getPart(parts)))
+      ++parts;
+    shape.insert(shape.begin(), parts);
+    shape.insert(shape.begin(), *form.axis, 1);
+    return shape;
+  }
+  return std::nullopt;
+}
+
 llvm::Expected<NamedTensors> treadle::nameTensors(const Family &family,
                                                   const TensorSource &source) {
   NamedTensors named;
@@ -120,6 +151,43 @@ static llvm::Error checkCopies(const Family &family, const TensorSource &source,
   return llvm::Error::success();
 }
 
+/// The view of one part of what `whole` is the view of.
+static SourceView getPartView(const SourceView &whole, const StoredForm &form) {
+  unsigned dropped = *form.axis + 1, rank = whole.shape.size() - dropped;
+  SourceView part;
+  part.shape.assign(whole.shape.begin() + dropped, whole.shape.end());
+  if (form.isTransposed)
+    std::reverse(part.shape.begin(), part.shape.end());
+  for (int64_t dim : llvm::drop_begin(whole.order, dropped))
+    part.order.push_back(form.isTransposed ? rank - 1 - (dim - dropped) : dim - dropped);
+  return part;
+}
+
+/// Lets the weight read its tensors in the form in which the first of them is stored.
+static void chooseForm(WeightOp weight, const Family &family, const NamedTensors &tensors) {
+  llvm::StringRef first = cast<StringAttr>(weight.getSources()[0]).getValue();
+  if (tensors.find(first))
+    return;
+  std::vector<StoredForm> forms = family.getStoredForms(first);
+  auto stored =
+      llvm::find_if(forms, [&](const StoredForm &form) { return tensors.find(form.getPart(0)); });
+  if (stored == forms.end())
+    return;
+  size_t index = stored - forms.begin();
+  SourceView view = getSourceView(weight);
+  int64_t parts = stored->axis ? view.shape[*stored->axis] : 1;
+  llvm::SmallVector<std::string> names;
+  for (auto name : weight.getSources().getAsValueRange<StringAttr>())
+    for (int64_t part = 0; part < parts; ++part)
+      names.push_back(family.getStoredForms(name)[index].getPart(part));
+  llvm::SmallVector<llvm::StringRef> sources(names.begin(), names.end());
+  weight.setSourcesAttr(Builder(weight.getContext()).getStrArrayAttr(sources));
+  if (!stored->axis)
+    return;
+  SourceView part = getPartView(view, *stored);
+  weight.setViewAttr(ViewAttr::get(weight.getContext(), part.shape, part.order));
+}
+
 static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const TensorSource &source,
                          WarningHandler warn) {
   constexpr size_t maxNamed = 8;
@@ -164,6 +232,7 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
   llvm::DenseSet<const Tensor *> read;
   llvm::SmallVector<Slot> fixed, turnable;
   for (auto weight : module.getOps<WeightOp>()) {
+    chooseForm(weight, family, *tensors);
     llvm::SmallVector<llvm::StringRef> names;
     size_t parts = 0;
     for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
@@ -200,6 +269,9 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
 
   if (llvm::Error error = checkCopies(family, source, *tensors, read))
     return error;
+  for (const auto &[name, tensor] : tensors->byName)
+    if (family.isRedundant(name))
+      read.insert(tensor);
   warnOfUnread(read, source, warn);
   return llvm::Error::success();
 }

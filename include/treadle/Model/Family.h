@@ -59,6 +59,12 @@ public:
   /// tensor whose numbers they then repeat (canonical names).
   virtual std::vector<std::pair<std::string, std::string>> getCopies() const { return {}; }
 
+  /// Other forms in which a tensor of that canonical name may be stored, best first.
+  virtual std::vector<StoredForm> getStoredForms(llvm::StringRef) const { return {}; }
+
+  /// Whether a stored tensor (canonical name) only repeats what the others say.
+  virtual bool isRedundant(llvm::StringRef) const { return false; }
+
   /// Sets the fields that the stored tensors settle.
   virtual void infer(const NamedTensors &tensors, const ConfigValues &given,
                      ConfigValues &found) const = 0;
@@ -72,7 +78,8 @@ public:
   /// Facts of its own, for `--info`.
   virtual llvm::json::Object getInfo(const ModelConfig &config) const = 0;
 
-  /// Builds `@forward` and `@head`, and declares the symbols that they use.
+  /// Builds `@forward` and `@head`, with a period `@open` and `@close`, and declares the symbols
+  /// that they use.
   virtual void build(ModuleBuilder &builder, const ModelConfig &config) const = 0;
 };
 
@@ -95,6 +102,7 @@ std::unique_ptr<Family> createLlama();
 std::unique_ptr<Family> createMiniAxion();
 std::unique_ptr<Family> createNanoHammer();
 std::unique_ptr<Family> createNeoLLM();
+std::unique_ptr<Family> createOm();
 
 } // namespace treadle
 

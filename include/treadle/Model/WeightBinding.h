@@ -12,6 +12,7 @@
 #include "treadle/Model/TensorSource.h"
 #include "treadle/Support/Error.h"
 #include <map>
+#include <optional>
 
 namespace mlir {
 class ModuleOp;
@@ -30,6 +31,20 @@ struct NamedTensors {
   /// The tensor of that canonical name, or null.
   const Tensor *find(llvm::StringRef name) const;
 };
+
+/// Another form in which a tensor may be stored: under another name or, where `axis` is given, in
+/// parts. There is a part for each index of that dimension, in front of which there are only ones.
+struct StoredForm {
+  std::string name;             ///< canonical; `#` stands for the number of a part
+  std::optional<unsigned> axis; ///< the dimension that counts the parts
+  bool isTransposed = false;    ///< a part has its other dimensions the other way round
+
+  std::string getPart(int64_t number) const;
+};
+
+/// The shape of a tensor, stored as it is or in another form, as if it were stored as it is.
+std::optional<llvm::SmallVector<int64_t>>
+findShape(const NamedTensors &tensors, llvm::StringRef name, llvm::ArrayRef<StoredForm> forms);
 
 /// Fails where two tensors claim one name.
 llvm::Expected<NamedTensors> nameTensors(const Family &family, const TensorSource &source);
