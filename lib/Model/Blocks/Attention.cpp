@@ -27,8 +27,8 @@ Value treadle::rotaryAttention(const Scope &scope, const Tokens &tokens, Value r
     int64_t columns = shape.kvHeads * shape.headDim;
     Value keys = scope.appendState((prefix + "k").str(), columns, builder.getStorageType());
     Value values = scope.appendState((prefix + "v").str(), columns, builder.getStorageType());
-    AppendOp::create(ops, loc, k, keys, tokens.position, tokens.valid);
-    AppendOp::create(ops, loc, v, values, tokens.position, tokens.valid);
+    AppendOp::create(ops, loc, k, keys, tokens.row, tokens.valid);
+    AppendOp::create(ops, loc, v, values, tokens.row, tokens.valid);
     return {keys, values};
   };
   q = rotate(q, shape.heads);
@@ -36,7 +36,7 @@ Value treadle::rotaryAttention(const Scope &scope, const Tokens &tokens, Value r
   auto [laneKeys, laneValues] =
       lane ? append(lane->k, lane->v, "lane_") : std::pair<Value, Value>();
   double scale = 1.0 / std::sqrt(static_cast<double>(shape.headDim));
-  return AttentionOp::create(ops, loc, q.getType(), q, keys, values, tokens.mask, tokens.position,
+  return AttentionOp::create(ops, loc, q.getType(), q, keys, values, tokens.mask, tokens.row,
                              tokens.valid, laneKeys, laneValues, /*bias=*/Value(),
                              ops.getI64IntegerAttr(shape.heads),
                              ops.getI64IntegerAttr(shape.kvHeads), ops.getF32FloatAttr(scale),
