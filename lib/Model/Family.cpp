@@ -22,4 +22,5 @@ void treadle::registerAllFamilies(FamilyRegistry &registry) {
   registry.add(createMiniAxion());
   registry.add(createNanoHammer());
   registry.add(createNeoLLM());
+  registry.add(createOm());
 }

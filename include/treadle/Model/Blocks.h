@@ -16,11 +16,16 @@
 
 #include "treadle/Model/ModuleBuilder.h"
 #include "treadle/Model/RopeScaling.h"
+#include "llvm/ADT/STLExtras.h"
 
 namespace treadle {
 
 /// x + y.
 mlir::Value residual(const Scope &scope, mlir::Value x, mlir::Value y);
+
+/// A fixed state as rows, and rows as a fixed state (State.cpp).
+mlir::Value readState(const Scope &scope, mlir::Value state);
+void writeState(const Scope &scope, mlir::Value rows, mlir::Value state);
 
 //===----------------------------------------------------------------------===//
 // Tokens in, logits out (Vocabulary.cpp)
@@ -33,6 +38,28 @@ mlir::Value embedding(const Scope &scope, const Tokens &tokens, llvm::StringRef 
 /// Logits (R, vocabulary) of hidden rows. The matrix may be the embedding's.
 mlir::Value languageHead(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
                          llvm::StringRef tensor, int64_t vocabulary);
+
+/// -infinity in the columns behind `vocabulary`; x itself where there are none.
+mlir::Value padLogits(const Scope &scope, mlir::Value x, int64_t vocabulary);
+
+/// What n-gram layers (Ngram.cpp) see of the text.
+struct Ngrams {
+  llvm::SmallVector<int64_t> windows; ///< tokens that each layer sees
+  int64_t startId;                    ///< what stands before the first token
+  bool isDense;                       ///< a matrix for each place in a window, or two thin ones
+
+  int64_t history() const { return windows.empty() ? 0 : *llvm::max_element(windows) - 1; }
+};
+
+/// x and, for each window of k tokens up to the row's, a linear map of their rows of a table that
+/// is `hidden` wide, oldest first: tensors `ngram_embs.<i>.ngram_{down,up}_proj.weight` of rank
+/// hidden / k, or `convs.<i>.{weight,bias}`. (R, hidden) -> (R, hidden). Reads the state `ids`.
+mlir::Value ngramLayers(const Scope &scope, const Tokens &tokens, mlir::Value x,
+                        llvm::StringRef symbol, llvm::StringRef tensor, int64_t vocabulary,
+                        const Ngrams &ngrams);
+
+/// At the end of a period: keeps the ids that n-grams of the next one see.
+void carryNgrams(const Scope &scope, const Turn &turn, const Ngrams &ngrams);
 
 //===----------------------------------------------------------------------===//
 // Linear maps and norms (Linear.cpp, Norm.cpp)
@@ -56,6 +83,16 @@ struct LowRank {
 /// Tensors `<tensor>.down.weight` and `<tensor>.up.weight`: (R, K) -> (R, outputs).
 mlir::Value lowRankLinear(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
                           llvm::StringRef tensor, int64_t outputs, LowRank factors);
+
+/// A matrix for each head, a tensor (1, heads, inputs, outputs). All heads read the same row x
+/// (R, inputs), or each its own columns (R, heads * inputs) -> (R, heads * outputs).
+mlir::Value headLinear(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                       llvm::StringRef tensor, int64_t heads, int64_t inputs, int64_t outputs);
+
+/// Layer norm of each head by tensors `<tensor>.weight` and `<tensor>.bias` (heads, C / heads):
+/// (R, C) -> (R, C).
+mlir::Value headNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                     llvm::StringRef tensor, double eps, int64_t heads);
 
 /// Tensor `<tensor>.weight`, to which `offset` is added: (R, C) -> (R, C). With groups, each is
 /// normalised on its own, and all share the tensor's C / groups entries.
@@ -100,9 +137,17 @@ mlir::Value fanLayer(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
 llvm::SmallVector<int64_t> rotaryTurns(int64_t pairs, double theta,
                                        const std::optional<RopeScaling> &scaling = std::nullopt);
 
+/// The same for any angles of at most a turn per position.
+llvm::SmallVector<int64_t> turnsOf(llvm::ArrayRef<long double> angles);
+
 /// cos and sin of the rows' angles: (R, 2, pairs).
 mlir::Value rotaryTable(const Scope &scope, const Tokens &tokens, int64_t pairs, double theta,
                         const std::optional<RopeScaling> &scaling = std::nullopt);
+
+/// The same for the static `rows` of a turn that stand at `position`, or where `like` is given for
+/// its rows; `reversed` as in `treadle.rotary_table`.
+mlir::Value rotaryTable(const Scope &scope, mlir::Value like, int64_t rows, mlir::Value position,
+                        llvm::ArrayRef<int64_t> turns, bool reversed = false);
 
 struct AttentionShape {
   int64_t heads;
@@ -162,6 +207,75 @@ struct StateCell {
 /// The matrices are f32 whatever the storage: states do not lose bits from layer to layer.
 mlir::Value stateCell(const Scope &scope, mlir::Value s, llvm::StringRef tensor,
                       const StateCell &cell);
+
+//===----------------------------------------------------------------------===//
+// Multi-pass attention (MultiPass.cpp)
+//===----------------------------------------------------------------------===//
+
+/// How a pass rotates its queries and keys.
+struct PassRotation {
+  mlir::Value table; ///< of the rows: (R, 2, pairs)
+  RopePairing pairing;
+};
+
+/// One pass: an attention of every head over the rows so far, whose result is the input of the
+/// next. Widths are those of a head.
+struct AttentionPass {
+  int64_t keyWidth;                     ///< of queries and keys, in each branch
+  int64_t valueWidth;                   ///< of the result
+  double scale;                         ///< of the scores
+  int64_t iterations = 1;               ///< > 1: the result is the query again (Hopfield)
+  std::optional<PassRotation> rotation; ///< none: positions do not count
+};
+
+/// Attention in several passes, with projections for each kind of rows: tensors
+/// `attn_modules.<p>.proj_{q,k,v}<kind>.weights`, and with options
+///
+///   iterations     `attn_modules.<p>.proj_hidden<kind>.weights`, before the others
+///   normalize      `attn_modules.<p>.norm_{q,k,v}<kind>.{weight,bias}`: layer norm of each head
+///   contextual     `attn_modules.<p>.cope_emb`: contextual positions (CoPE)
+///   differential   two branches of queries and keys, whose results are subtracted:
+///                  `lambda_{q,k}{1,2}`, `out_norms.<h>.{weight,bias}`, `cope_emb_{1,2}`; and
+///                  `proj_modules<kind>.<p>.weights` between passes
+///   outputWidth    `proj_out<kind>.weights`: a head's width behind the last pass
+struct MultiPassAttention {
+  int64_t heads;
+  llvm::SmallVector<AttentionPass> passes;
+  double eps;
+  bool normalize = false, contextual = false, differential = false;
+  std::optional<int64_t> outputWidth;
+
+  int64_t getBranches() const { return differential ? 2 : 1; }
+};
+
+/// The passes of rows of one kind, whose tensors have the suffix `kind`. Rows of other kinds that
+/// ran before are attended to as well. (R, inputs) -> (R, heads * width).
+mlir::Value multiPassAttention(const Scope &scope, const Place &place, mlir::Value x,
+                               llvm::StringRef symbol, llvm::StringRef tensor,
+                               const MultiPassAttention &attention, llvm::StringRef kind);
+
+//===----------------------------------------------------------------------===//
+// Multi-layer perceptrons (Mlp.cpp)
+//===----------------------------------------------------------------------===//
+
+/// What an MLP does between, or in, its layers.
+///
+///   relu ... swish     <2 i>.{weight,bias}, the activation between two; swish has a slope, 1.beta
+///   swiglu, geglu      every layer is gated: act(x W + b) (x V + c), <i>.{W,b,V,c}, W stored K x
+///   N;
+///                      swiglu has slopes, <i>.swish.beta
+///   ffnglu ...         (act(x W1) (x V)) W2, stored K x N, without biases
+enum class MlpKind { relu, gelu, abs, swish, swiglu, geglu, ffnglu, ffngeglu, ffnswiglu };
+
+struct Mlp {
+  MlpKind kind;
+  int64_t hidden, outputs;
+  bool hasInner = false; ///< three layers of hidden / 2 instead of two of hidden
+};
+
+/// (R, inputs) -> (R, outputs).
+mlir::Value mlp(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm::StringRef tensor,
+                const Mlp &shape);
 
 //===----------------------------------------------------------------------===//
 // Gates (Gates.cpp)

@@ -29,8 +29,8 @@ Value treadle::linear(const Scope &scope, Value x, StringRef symbol, StringRef t
   ModuleBuilder &builder = scope.getBuilder();
   int64_t inputs = cast<ShapedType>(x.getType()).getDimSize(1);
   auto [weight, offset] = getMatrix(scope, symbol, tensor, outputs, inputs, bias);
-  return LinearOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(outputs), x,
-                          weight, offset);
+  return LinearOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(outputs, x),
+                          x, weight, offset);
 }
 
 SmallVector<Value> treadle::jointLinear(const Scope &scope, ValueRange inputs, StringRef symbol,
@@ -52,8 +52,8 @@ Value treadle::scale(const Scope &scope, Value x, Value factor) {
 Value treadle::sliceColumns(const Scope &scope, Value x, int64_t groups, int64_t offset,
                             int64_t size) {
   ModuleBuilder &builder = scope.getBuilder();
-  return SliceOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(groups * size),
-                         x, groups, offset, size);
+  return SliceOp::create(builder.getBuilder(), builder.getLoc(),
+                         builder.getRowsType(groups * size, x), x, groups, offset, size);
 }
 
 Value treadle::lowRankLinear(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
@@ -65,6 +65,19 @@ Value treadle::lowRankLinear(const Scope &scope, Value x, StringRef symbol, Stri
   Value up =
       scope.matrix((symbol + ".up").str(), (tensor + ".up.weight").str(), outputs, factors.rank);
   return LowRankLinearOp::create(builder.getBuilder(), builder.getLoc(),
-                                 builder.getRowsType(outputs), x, down, up,
+                                 builder.getRowsType(outputs, x), x, down, up,
                                  builder.getBuilder().getF32FloatAttr(factors.scale));
+}
+
+Value treadle::headLinear(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                          int64_t heads, int64_t inputs, int64_t outputs) {
+  ModuleBuilder &builder = scope.getBuilder();
+  ViewAttr view = builder.getView({1, heads, inputs, outputs}, {0, 1, 3, 2});
+  bool isShared = cast<ShapedType>(x.getType()).getDimSize(1) == inputs;
+  Value weight = isShared ? scope.matrix(symbol, tensor, heads * outputs, inputs, view)
+                          : scope.matrix(symbol, tensor, {heads, outputs, inputs},
+                                         builder.getStorageType(), view);
+  return LinearOp::create(builder.getBuilder(), builder.getLoc(),
+                          builder.getRowsType(heads * outputs, x), x, weight, /*bias=*/Value(),
+                          isShared ? 1 : heads);
 }

@@ -32,3 +32,16 @@ Value treadle::layerNorm(const Scope &scope, Value x, StringRef symbol, StringRe
                              ops.getF32FloatAttr(eps), ops.getI64IntegerAttr(groups),
                              ops.getF32FloatAttr(offset));
 }
+
+Value treadle::headNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor, double eps,
+                        int64_t heads) {
+  ModuleBuilder &builder = scope.getBuilder();
+  int64_t columns = cast<ShapedType>(x.getType()).getDimSize(1);
+  ViewAttr view = builder.getView({heads, columns / heads}, {0, 1});
+  Value weight = scope.vector(symbol, (tensor + ".weight").str(), columns, view);
+  Value bias = scope.vector((symbol + ".bias").str(), (tensor + ".bias").str(), columns, view);
+  OpBuilder &ops = builder.getBuilder();
+  return LayerNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, bias,
+                             ops.getF32FloatAttr(eps), ops.getI64IntegerAttr(heads),
+                             ops.getF32FloatAttr(0.0f));
+}

@@ -25,3 +25,11 @@ Value treadle::languageHead(const Scope &scope, Value x, StringRef symbol, Strin
   return LinearOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(vocabulary),
                           x, scope.matrix(symbol, tensor, vocabulary, hidden));
 }
+
+Value treadle::padLogits(const Scope &scope, Value x, int64_t vocabulary) {
+  if (cast<ShapedType>(x.getType()).getDimSize(1) == vocabulary)
+    return x;
+  ModuleBuilder &builder = scope.getBuilder();
+  return PadLogitsOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x,
+                             builder.getBuilder().getI64IntegerAttr(vocabulary));
+}
