@@ -5,7 +5,7 @@ not on demand, because the first import of a submodule binds its name in the pac
 function. `compile` loads libTreadle.so when it is called.
 """
 
-from treadle import reference
+from treadle import om, reference
 from treadle._capi import Status, TreadleError
 from treadle.chat import Chat
 from treadle.compile import CompileError, compile
@@ -24,6 +24,7 @@ __all__ = [
     "compile",
     "convert",
     "load",
+    "om",
     "random_weights",
     "reference",
     "score",
