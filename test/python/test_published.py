@@ -1,7 +1,9 @@
 """Every config in models/: what compiling it costs, that it gives the same bytes, and that depth costs no code."""
 
 import json
+import re
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +31,15 @@ def _is_config(path: Path) -> bool:
 CONFIGS = sorted(path for path in (ROOT / "models").glob("*/*.json") if _is_config(path))
 
 
+PARAMETERS = dict(re.findall(r"^\| \[.* \| (\w+/[\w.]+), ([\d,]+) \|$", (ROOT / "README.md").read_text(), re.M))
+"""README's table: the parameters of a config, as people write them, by <family>/<size>."""
+
+
+def test_readme_counts_every_published_config() -> None:
+    published = {f"{path.parent.name}/{path.stem}" for path in CONFIGS if re.fullmatch(r"[\d.]+[mb]", path.stem)}
+    assert PARAMETERS.keys() == published
+
+
 def _name(path: Path) -> str:
     return f"{path.parent.name}-{path.stem}"
 
@@ -52,6 +63,10 @@ def test_cost_and_bytes(config: Path, tmp_path: Path, request: pytest.FixtureReq
         runs.append(run(compiler, config, "--dtype=bf16", "-o", library))
         assert (runs[-1].code, runs[-1].text) == (0, "")
     assert libraries[0].read_bytes() == libraries[1].read_bytes()
+
+    if parameters := PARAMETERS.get(f"{config.parent.name}/{config.stem}"):
+        info = subprocess.check_output([compiler.with_name("treadle-run"), libraries[0], "--info"], text=True)
+        assert re.search(rf"^ *parameters +{parameters}$", info, re.M)
 
     code = code_bytes(libraries[0])
     seconds = min(run.seconds for run in runs)
