@@ -337,7 +337,7 @@ def test_the_library_checks_itself(compiled: Compiled) -> None:
     assert report.golden_count == 0 and report.invariance_loops == compiled.model.info["max_loops"]
 
 
-RECURRENT = [family.TYPICAL for family in FAMILIES.values() if hasattr(family, "RECURRENT")]
+RECURRENT = [family.RECURRENT for family in FAMILIES.values() if hasattr(family, "RECURRENT")]
 
 
 @pytest.mark.parametrize("compiled", [f"{case.name}-{dtype}" for case in RECURRENT for dtype in DTYPES], indirect=True)

@@ -1,4 +1,4 @@
-"""Models whose state is a recurrence stay close to float64 over thousands of tokens."""
+"""Models that remember more than keys and values stay close to float64 over thousands of tokens."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ from cases import FAMILIES, Case
 from error_curve import decoded, error_curve
 from judge import f32_tolerance
 
-RECURRENT = {name: family.RECURRENT for name, family in FAMILIES.items() if hasattr(family, "RECURRENT")}
+LONG = {name: family.LONG for name, family in FAMILIES.items() if hasattr(family, "LONG")}
 
 
-@pytest.mark.parametrize("case", RECURRENT.values(), ids=RECURRENT.keys())
+@pytest.mark.parametrize("case", LONG.values(), ids=LONG.keys())
 def test_4096_tokens_one_by_one(
     case: Case,
     compile_library: Callable[..., None],

@@ -3,7 +3,8 @@
 A family is a module here with
   FACTORS    the options and their levels, as `pairwise.covering_rows` takes them
   CASES      the models
-  RECURRENT  where the state is a recurrence: a tiny model with room for 4,096 tokens
+  LONG       where more than keys and values is remembered: a tiny model with room for 4,096 tokens
+  RECURRENT  where tokens write a state that is no row of each: one of CASES
   FURTHER    models that only compiled libraries are tested with: one of a published size, if that is small
   TYPICAL    one of CASES, for tests of what no option changes
   OPTIONS    what `flips` must reach over all cases

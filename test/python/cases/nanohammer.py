@@ -70,6 +70,27 @@ TYPICAL = _case(
 CASES = [*(_case(number, row) for number, row in enumerate(_ROWS)), TYPICAL]
 FURTHER: list[Case] = []
 
+# A sum over all tokens; attention of few heads, which the reference computes whole.
+LONG = Case(
+    "nanohammer-long",
+    {
+        "model_type": "nanohammer",
+        "vocab_size": 53,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "state_hidden_size": 20,
+        "num_state_heads": 2,
+        "max_position_embeddings": 4096,
+        "rope_scaling": None,
+    },
+    392,
+    4096,
+    24,
+)
+
 _VALUES = (
     *("rope_scaling", "state_rope_theta", "state_norm_eps", "state_pairing"),
     *("state_lag", "state_post_norm", "state_visibility", "state_act"),

@@ -61,8 +61,10 @@ FURTHER: list[Case] = []
 # Both kinds of layers, repeated.
 TYPICAL = next(case for case in CASES if case.config["num_hidden_layers"] == 9)
 
+RECURRENT = TYPICAL
+
 # Slow decays, so that much is remembered; attention of few heads, which the reference computes whole.
-RECURRENT = Case(
+LONG = Case(
     "neollm-long",
     {
         "model_type": "neollm",

@@ -98,6 +98,30 @@ TYPICAL = next(
     and case.config["vocab_size"] % 8
 )
 
+# A hundred turns, each of which rewrites the states.
+LONG = Case(
+    "om-long",
+    {
+        "model_type": "om",
+        "vocab_size": 53,
+        "dim_input": 24,
+        "dim_hidden": 40,
+        "num_layers": 2,
+        "num_heads": 2,
+        "dims_key": [8, 6],
+        "dims_value": [8, 6],
+        "attn_proj_rank": 5,
+        "segment_len": 40,
+        "state_len": 4,
+        "activation": "gelu",
+    },
+    691,
+    4096,
+    24,
+    is_endless=True,
+    vocabulary=56,
+)
+
 OPTIONS = {
     "activation",
     "attn_normalize",
