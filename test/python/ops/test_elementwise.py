@@ -79,6 +79,25 @@ def test_swish(count: int, columns: int, compile_library: Callable[..., None], t
     check(op, reference.swish, compile_library, tmp_path)
 
 
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize(("count", "columns"), SIZES)
+def test_gate_blend(
+    count: int, columns: int, again: bool, compile_library: Callable[..., None], tmp_path: Path
+) -> None:
+    """Where no pass follows, it is the input itself."""
+    text = f"""
+      %again = arith.constant {str(again).lower()}
+      %y = treadle.gate_blend %x, %x0, %gate when %again : ($x, $x0, $gate, i1) -> $y
+    """
+    op = SingleOp(
+        text,
+        columns,
+        {"x": rows(count, columns), "x0": rows(count, columns, 2)},
+        {"gate": Weight(np.array(0.7))},
+    )
+    check(op, reference.gate_blend if again else lambda x, x0, gate: x, compile_library, tmp_path)
+
+
 @pytest.mark.parametrize(("columns", "vocabulary"), [(16, 16), (37, 5), (40, 33)])
 def test_pad_logits(columns: int, vocabulary: int, compile_library: Callable[..., None], tmp_path: Path) -> None:
     """The exponential of what is ruled out is 0."""

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from pairwise import Row, covering_rows
 from single_op import SingleOp, Weight, check
-from treadle.reference import STORAGES, Storage, linear
+from treadle.reference import STORAGES, Storage, linear, low_rank_linear
 
 Compile = Callable[..., None]
 
@@ -42,6 +42,22 @@ def test_groups(row: Row, compile_library: Compile, tmp_path: Path) -> None:
         return linear(x, w, element, b, groups)
 
     check(op, reference, compile_library, tmp_path)
+
+
+@pytest.mark.parametrize("element", STORAGES)
+@pytest.mark.parametrize(("inner", "rank", "outputs", "count"), [(40, 5, 37, 21), (32, 16, 64, 150), (300, 3, 20, 40)])
+def test_low_rank(
+    inner: int, rank: int, outputs: int, count: int, element: Storage, compile_library: Compile, tmp_path: Path
+) -> None:
+    # Whole numbers, so that what lies between the factors is exact and rounds the same way everywhere.
+    x, down = (np.random.default_rng(seed).integers(-3, 4, shape) for seed, shape in ((1, (count, inner)), (2, (rank, inner))))
+    weights = {
+        "down": Weight(down.astype(float), "panels", element),
+        "up": Weight(normal(3, outputs, rank), "panels", element),
+    }
+    text = "%y = treadle.low_rank_linear %x, %down, %up {scale = 0.5 : f32} : ($x, $down, $up) -> $y"
+    reference = partial(low_rank_linear, scale=0.5, storage=element)
+    check(SingleOp(text, outputs, {"x": x.astype(float)}, weights), reference, compile_library, tmp_path)
 
 
 JOINT = covering_rows(
