@@ -211,7 +211,8 @@ def test_logits_are_those_of_the_reference(compiled: Compiled, masked: bool, rep
     for loops in compiled.all_loops if not masked else [compiled.loops]:
         expected, tolerance = compiled.expected(loops, masked)
         found = compiled.session(loops).forward(case.ids, case.mask if masked else None, logits="all")
-        report_error(f"{compiled.dtype} {case.name} loops {loops}", relative_error(found, expected), tolerance)
+        name = f"{compiled.dtype} {case.name} loops {loops}{' masked' if masked else ''}"
+        report_error(name, relative_error(found, expected), tolerance)
 
 
 @pytest.mark.parametrize("compiled", [name for name in PAIRS if name.endswith("bf16")], indirect=True)
