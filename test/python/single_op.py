@@ -36,10 +36,22 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """What is done between two periods: as `SingleOp.text`, but without %y and activations. %rows is their number."""
+
+    period: int
+    rows: int
+    """Of both entry points: that many lead %mask, and as many stand behind its tokens."""
+    open: str = ""
+    close: str = ""
+
+
+@dataclass(frozen=True)
 class SingleOp:
     """`text` makes %y of what is named here, and %mask, %position, %valid; $NAME is the type of %NAME.
 
-    For instance "%y = treadle.rms_norm %x, %w {eps = 1.0e-6 : f32} : ($x, $w) -> $y".
+    For instance "%y = treadle.rms_norm %x, %w {eps = 1.0e-6 : f32} : ($x, $w) -> $y". Where there are turns,
+    %position counts from the last one, and %row is it behind as many rows as lead.
     """
 
     text: str
@@ -50,8 +62,11 @@ class SingleOp:
     weights: Mapping[str, Weight] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
     """The type of each, as in "ring, 3x40xf32"; $capacity is that of the append states."""
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    """What stands behind the type of some, as in "by_turn fill 5"."""
     constants: Mapping[str, float] = field(default_factory=dict)
     """Scalars of f32."""
+    turns: Turns | None = None
 
     @property
     def count(self) -> int:
@@ -84,46 +99,53 @@ class SingleOp:
         return max(self.columns, self.count)
 
     def _module(self) -> str:
-        capacity, vocabulary = self.count, self._vocabulary
+        capacity, vocabulary, turns = self.count, self._vocabulary, self.turns
 
         def rows_type(columns: int) -> str:
             return f"tensor<?x{columns}xf32>"
 
         types = {name: rows_type(rows.shape[1]) for name, rows in self.rows.items()}
         types |= {name: weight.type for name, weight in self.weights.items()} | {"y": rows_type(self.columns)}
-        states = {"mask": "append, $capacityxi8", **self.states}
+        mask_rows = turns.period + 2 * turns.rows if turns else capacity
+        suffixes = {"mask": f"lead {turns.rows}" if turns else "", **self.suffixes}
+        states = {"mask": f"append, {mask_rows}xi8", **self.states}
         for name, state in states.items():
             types[name] = f"!treadle.state<{state.replace('$capacity', str(capacity))}>"
 
-        symbols, lines = [], []
+        symbols, references, lookups = [], [], []
         tables = {f"{name}_rows": Weight(np.empty((vocabulary, rows.shape[1])), "panels") for name, rows in self.rows.items()}
         sources = {f"{name}_rows": f"{name}.rows" for name in self.rows} | {name: name for name in self.weights}
         for name, weight in (*tables.items(), *self.weights.items()):
             symbols.append(f'treadle.weight @{name} : {weight.type} from ["{sources[name]}"]')
-            lines.append(f"%{name} = treadle.get_weight @{name} : {weight.type}")
+            references.append(f"%{name} = treadle.get_weight @{name} : {weight.type}")
         for name in states:
-            symbols.append(f"treadle.state @{name} : {types[name]}")
-            lines.append(f"%{name} = treadle.get_state @{name} : {types[name]}")
+            symbols.append(f"treadle.state @{name} : {types[name]} {suffixes.get(name, '')}".rstrip())
+            references.append(f"%{name} = treadle.get_state @{name} : {types[name]}")
         for name, value in self.constants.items():
-            lines.append(f"%{name} = arith.constant {value:e} : f32")
-        lines.append(
-            f"treadle.append %flags, %mask at %position valid %valid : tensor<?xi8>, {types['mask']}"
+            references.append(f"%{name} = arith.constant {value:e} : f32")
+        if turns:
+            references.append(f"%rows = arith.constant {turns.rows} : index")
+            lookups.append("%row = arith.addi %position, %rows : index")
+        lookups.append(
+            f"treadle.append %flags, %mask at {'%row' if turns else '%position'} valid %valid"
+            f" : tensor<?xi8>, {types['mask']}"
         )
         for name in self.rows:
             table = tables[f"{name}_rows"].type
-            lines.append(f"%{name} = treadle.embedding %ids, %{name}_rows : (tensor<?xi32>, {table}) -> {types[name]}")
-        lines += [string.Template(self.text).substitute(types), f"return %y : {types['y']}"]
+            lookups.append(f"%{name} = treadle.embedding %ids, %{name}_rows : (tensor<?xi32>, {table}) -> {types[name]}")
+        lines = [*references, *lookups, string.Template(self.text).substitute(types), f"return %y : {types['y']}"]
         select = Weight(np.empty((vocabulary, self.columns)), "panels").type
         return f"""
 module attributes {{treadle.model = #treadle.model<family = "op", vocabulary = {vocabulary}, hidden = {self.columns},
-    capacity = {capacity}, config_capacity = {capacity}, max_loops = 1, config_loops = 1, eos = [],
-    info = "{{}}">}} {{
+    capacity = {0 if turns else capacity}, config_capacity = {0 if turns else capacity}, max_loops = 1,
+    config_loops = 1, eos = [], info = "{{}}"{f", period = {turns.period}" if turns else ""}>}} {{
   treadle.weight @select : {select} from ["select"]
   {_indent(symbols, 2)}
   func.func @forward(%ids: tensor<?xi32>, %flags: tensor<?xi8>, %position: index, %valid: index, %loops: index)
       -> {types["y"]} attributes {{treadle.entry = #treadle.entry<forward, rows = 0>}} {{
     {_indent(lines, 4)}
   }}
+  {_indent(_turns(turns, references, types), 2) if turns else ""}
   func.func @head(%y: {types["y"]}) -> {rows_type(vocabulary)}
       attributes {{treadle.entry = #treadle.entry<head, rows = 0>}} {{
     %select = treadle.get_weight @select : {select}
@@ -132,6 +154,17 @@ module attributes {{treadle.model = #treadle.model<family = "op", vocabulary = {
   }}
 }}
 """
+
+
+def _turns(turns: Turns, references: Sequence[str], types: Mapping[str, str]) -> list[str]:
+    return [
+        f"""
+func.func @{kind}(%position: index, %valid: index, %loops: index)
+    attributes {{treadle.entry = #treadle.entry<{kind}, rows = {turns.rows}>}} {{
+  {_indent([*references, string.Template(text).substitute(types), "return"], 2)}
+}}"""
+        for kind, text in (("open", turns.open), ("close", turns.close))
+    ]
 
 
 def _indent(lines: Sequence[str], spaces: int) -> str:
