@@ -8,6 +8,7 @@ For every op, type and attribute of the dialect:
   in the .td;
 * each constraint has a negative test, a function or symbol named `@rms_norm_c3` (or `@rms_norm_c3_...`)
   in test/Dialect/;
+* an op that computes something is compiled alone and compared with the reference, in test/python/ops/;
 * and no label or test speaks of a constraint that is not stated.
 
 Types and attributes are labelled `weight_type_c1`, `access_attr_c1`.
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 DEFINITIONS = "include/treadle/Dialect/Treadle/IR/TreadleOps.td"
+# Declarations, references and control flow: they compute nothing of their own.
+STRUCTURE = {"get_state", "get_weight", "loop", "stage", "state", "weight", "yield"}
 LABEL = r"[a-z0-9]+(?:_[a-z0-9]+)*?_c[0-9]+"
 
 
@@ -61,10 +64,17 @@ def check(root: Path) -> tuple[list[str], int]:
     enforced |= labels_in(read_all(root, "include", {".td"}), r"/\*(.*?)\*/")
     tests = set(re.findall(rf"@({LABEL})(?:_[a-z_]+)?\b", read_all(root, "test/Dialect", {".mlir"})))
 
+    compiled = set(re.findall(r"\btreadle\.([a-z0-9_]+)", read_all(root, "test/python/ops", {".py"})))
+
     problems: list[str] = []
+    ops: set[str] = set()
     stated: set[str] = set()
     for stem, description, is_op in nouns(records(root)):
         description = (description or "").strip()
+        if is_op:
+            ops.add(stem)
+            if stem not in STRUCTURE | compiled:
+                problems.append(f"{stem}: no test in test/python/ops compiles it")
         opening = re.split(r"Constraints:|Example:", description)[0].strip()
         if not opening and is_op:
             problems.append(f"{stem}: the description does not say what the op computes")
@@ -77,6 +87,7 @@ def check(root: Path) -> tuple[list[str], int]:
             problems.append(f"{stem}: expected constraints (C1) to (C{len(numbers)}), got {numbers}")
         stated |= {f"{stem}_c{number}" for number in numbers}
 
+    problems += [f"{name}: STRUCTURE names it, but there is no such op" for name in sorted(STRUCTURE - ops)]
     for label in sorted(stated):
         if label not in enforced:
             problems.append(f"{label}: no check carries this label, in lib/Dialect/Treadle/IR or at a trait in a .td")

@@ -1,4 +1,4 @@
-"""ngram_embedding and the reversed rotary table of compiled libraries against the reference."""
+"""Look-ups by tokens of compiled libraries against the reference."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,28 @@ import pytest
 from numpy.typing import NDArray
 from single_op import SingleOp, Weight, check
 from treadle import reference
+
+
+@pytest.mark.parametrize("element", reference.STORAGES)
+@pytest.mark.parametrize(("count", "columns"), [(5, 1), (21, 37), (150, 48), (40, 66)])
+def test_embedding(
+    count: int, columns: int, element: reference.Storage, compile_library: Callable[..., None], tmp_path: Path
+) -> None:
+    """Row i is that of token i."""
+    table = np.random.default_rng(count).normal(size=(count, columns))
+    op = SingleOp(
+        "%y = treadle.embedding %ids, %table : (tensor<?xi32>, $table) -> $y",
+        columns,
+        {"x": table},
+        {"table": Weight(table, "panels", element)},
+    )
+    check(
+        op,
+        lambda x, table: reference.embedding(np.arange(count), table, element),
+        compile_library,
+        tmp_path,
+        tolerance=0,
+    )
 
 
 @pytest.mark.parametrize("masked", [False, True])
