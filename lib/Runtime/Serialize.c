@@ -131,6 +131,23 @@ static treadle_status checkIntegrity(treadle_session *session,
   return TREADLE_STATUS_OK;
 }
 
+/// Could a session of this model and of these loops have been saved so?
+static bool isSound(const treadle_session *session, const SaveHeader *header) {
+  const treadle_place place = placeOf(header);
+  // Beyond any real count, further tokens would make it overflow.
+  if (header->forgotten < 0 || header->forgotten > INT64_MAX / 2 ||
+      header->open > 1 || !treadle_is_sound(session, place))
+    return false;
+  // A sequence without end has no context to leave.
+  if (treadle_header()->period && (header->context || header->forgotten))
+    return false;
+  if (!treadle_header()->period &&
+      (header->context < 1 || header->context < header->position ||
+       (uint64_t)header->context > treadle_header()->context))
+    return false;
+  return header->payload_size == payloadSize(session, place);
+}
+
 /// Does it fit this model and this session?
 static treadle_status checkOrigin(treadle_session *session,
                                   const SaveHeader *header) {
@@ -151,10 +168,7 @@ static treadle_status checkOrigin(treadle_session *session,
                         "the saved session holds %d tokens, but this session's "
                         "context is %d",
                         header->position, session->context);
-  // Beyond any real count, further tokens would make it overflow.
-  if (header->forgotten < 0 || header->forgotten > INT64_MAX / 2 ||
-      header->open > 1 || !treadle_is_sound(session, placeOf(header)) ||
-      header->payload_size != payloadSize(session, placeOf(header)))
+  if (!isSound(session, header))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the saved session contradicts itself");
   return TREADLE_STATUS_OK;

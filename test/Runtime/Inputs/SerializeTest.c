@@ -147,13 +147,14 @@ static void testDamage(void) {
 // Intact, but not for this session
 //===----------------------------------------------------------------------===//
 
-// Where things are in a saved session. Only this test and the runtime know.
+// Where things are in a saved session. Only tests and the runtime know.
 enum {
   FORMAT_AT = 8,
   LIBRARY_AT = 16,
   WEIGHTS_AT = 48,
   POSITION_AT = 80,
   FORGOTTEN_AT = 88,
+  CONTEXT_AT = 96,
   ROW_AT = 104,
   LOOPS_AT = 112,
   OPEN_AT = 116,
@@ -193,6 +194,10 @@ static void testForged(void) {
       {POSITION_AT + 7, 64, TREADLE_STATUS_MISMATCH, "context is 64"},
       {FORGOTTEN_AT + 7, 128, TREADLE_STATUS_CORRUPT, "contradicts"},
       {FORGOTTEN_AT + 7, 127, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {CONTEXT_AT, 0, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {CONTEXT_AT, 5, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {CONTEXT_AT, 65, TREADLE_STATUS_CORRUPT, "contradicts"},
+      {CONTEXT_AT + 7, 128, TREADLE_STATUS_CORRUPT, "contradicts"},
       {ROW_AT, 5, TREADLE_STATUS_CORRUPT, "contradicts"},
       {OPEN_AT, 0, TREADLE_STATUS_CORRUPT, "contradicts"},
       {OPEN_AT, 2, TREADLE_STATUS_CORRUPT, "contradicts"},

@@ -239,7 +239,14 @@ static void testDamage(void) {
     blob[bit / 8] ^= (uint8_t)(1 << bit % 8);
   }
   CHECK(sameStates(api, target, twin));
-  enum { POSITION_AT = 80, ROW_AT = 104, OPEN_AT = 116, PAYLOAD_AT = 160 };
+  enum {
+    POSITION_AT = 80,
+    FORGOTTEN_AT = 88,
+    CONTEXT_AT = 96,
+    ROW_AT = 104,
+    OPEN_AT = 116,
+    PAYLOAD_AT = 160
+  };
   const struct {
     size_t at;
     uint8_t value;
@@ -254,6 +261,8 @@ static void testDamage(void) {
       {POSITION_AT, 4, "contradicts"},
       {POSITION_AT + 7, 64, "contradicts"},
       {POSITION_AT + 7, 128, "contradicts"},
+      {FORGOTTEN_AT, 1, "contradicts"},
+      {CONTEXT_AT, 1, "contradicts"},
       // ids come first: five of four bytes; then the lead's and tokens' masks.
       {PAYLOAD_AT, 37, "token at position 8"},
       {PAYLOAD_AT + 16 + 3, 128, "token at position 12"},
