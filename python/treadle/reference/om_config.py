@@ -246,7 +246,7 @@ class OmConfig:
             n_in, gain = (self.dim_input, 1.0) if p == 0 else (self.dims_value[p - 1], self._mean_gain)
             if self.is_hopfield(p):
                 yield f"proj_hidden{kind}.weights", self._maps(n_in, dv, gain)
-                n_in, gain = dv, 1.0
+                n_in, gain = dv, 0.5
             for what, width in (("q", f * dk), ("k", f * dk), ("v", f * dv)):
                 yield f"proj_{what}{kind}.weights", self._maps(n_in, width, gain)
                 if self.attn_normalize:
