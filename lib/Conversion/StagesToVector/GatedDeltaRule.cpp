@@ -182,7 +182,8 @@ SmallVector<Value> DeltaRuleEmitter::emitLook(const Columns &columns, Value row)
 
 void treadle::emitGatedDeltaRule(StageKernel &kernel, GatedDeltaRuleOp op) {
   int64_t rows = cast<ShapedType>(op.getQuery().getType()).getDimSize(0);
-  if (kernel.getOptions().chunked && rows >= minChunkedRows)
+  bool isMany = ShapedType::isDynamic(rows) || rows >= minChunkedRows;
+  if (kernel.getOptions().chunked && isMany)
     return emitDeltaChunks(kernel, op);
   DeltaRuleEmitter(kernel, op).emit();
 }

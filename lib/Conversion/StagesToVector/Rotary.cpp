@@ -19,9 +19,8 @@ void treadle::emitRotaryTable(StageKernel &kernel, RotaryTableOp op) {
   LaneBuilder &b = kernel.builder();
   Value position = kernel.operand(op.getPosition());
   ArrayRef<int64_t> turns = op.getTurns();
-  int64_t rows = cast<ShapedType>(op.getResult().getType()).getDimSize(0);
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    Value step = op.getReversed() ? b.sub(b.index(rows - 1), row) : row;
+    Value step = op.getReversed() ? b.sub(b.sub(kernel.limit(0), b.index(1)), row) : row;
     Value place = arith::IndexCastOp::create(b, b.getI64Type(), b.add(position, step));
     for (int64_t pair = 0, pairs = turns.size(); pair < pairs; pair += numLanes) {
       SmallVector<int64_t> steps(turns.drop_front(pair).take_front(numLanes));

@@ -68,6 +68,10 @@ StageKernel::StageKernel(StageOp stage, func::FuncOp function,
   llvm::append_range(results, block.getArguments().slice(numInputs, stage.getNumResults()));
   func::ReturnOp::create(b);
   b.setInsertionPointToStart(&block);
+  for (Value argument : block.getArguments())
+    if (auto memory = dyn_cast<MemRefType>(argument.getType());
+        !openRows && memory && memory.getRank() > 0 && memory.isDynamicDim(0))
+      openRows = memref::DimOp::create(b, argument, b.index(0));
   openTileLoop(block.getArgument(block.getNumArguments() - 2),
                block.getArgument(block.getNumArguments() - 1));
 }
@@ -78,20 +82,31 @@ void StageKernel::openTileLoop(Value first, Value end) {
   // Dimension 0 runs fastest: the rows of a matrix pass by while a block of weights is in cache.
   Value rest = loop.getInductionVar();
   for (unsigned dim = 0, e = stage.getIterations().size(); dim < e; ++dim) {
-    int64_t tiles = stage.getNumTiles(dim);
+    bool isOpen = ShapedType::isDynamic(stage.getExtent(dim));
+    Value size = b.index(tileSize(dim)), limit = this->limit(dim);
     Value position = rest;
-    if (tiles == 1) {
+    if (!isOpen && stage.getNumTiles(dim) == 1) {
       position = b.index(0);
     } else if (dim + 1 != e) {
-      position = arith::RemSIOp::create(b, rest, b.index(tiles));
-      rest = arith::DivSIOp::create(b, rest, b.index(tiles));
+      Value tiles = arith::CeilDivUIOp::create(b, limit, size);
+      position = arith::RemUIOp::create(b, rest, tiles);
+      rest = arith::DivUIOp::create(b, rest, tiles);
     }
-    Value begin = b.mul(position, b.index(tileSize(dim)));
+    Value begin = b.mul(position, size);
     begins.push_back(begin);
-    Value whole = b.add(begin, b.index(tileSize(dim)));
-    bool isEven = extent(dim) % tileSize(dim) == 0;
-    ends.push_back(isEven ? whole : b.minimum(whole, b.index(extent(dim))));
+    Value whole = b.add(begin, size);
+    bool isEven = (isOpen ? rowGranule : extent(dim)) % tileSize(dim) == 0;
+    ends.push_back(isEven ? whole : b.minimum(whole, limit));
   }
+}
+
+bool StageKernel::hasWholeGranules() {
+  int64_t rows = stage.getExtent(0);
+  return openRows || rows % rowGranule == 0;
+}
+
+Value StageKernel::limit(unsigned dim) {
+  return ShapedType::isDynamic(stage.getExtent(dim)) ? openRows : b.index(extent(dim));
 }
 
 Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {

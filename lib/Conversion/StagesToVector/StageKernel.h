@@ -48,7 +48,16 @@ public:
   mlir::Value begin(unsigned dim) const { return begins[dim]; }
   mlir::Value end(unsigned dim) const { return ends[dim]; }
   int64_t tileSize(unsigned dim) { return stage.getTile()->getSizes()[dim]; }
-  int64_t extent(unsigned dim) { return stage.getExtent(dim); }
+  /// The extent of a dimension; of rows only where they are known.
+  int64_t extent(unsigned dim) {
+    assert(!mlir::ShapedType::isDynamic(stage.getExtent(dim)) && "rows are a number at run time");
+    return stage.getExtent(dim);
+  }
+
+  /// Whether the rows, dimension 0, are a multiple of `rowGranule`.
+  bool hasWholeGranules();
+  /// The extent of a dimension, whatever it is known from.
+  mlir::Value limit(unsigned dim);
 
   /// Scratch memory of the kernel, on the stack of the thread that runs it.
   mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);
@@ -76,6 +85,7 @@ private:
   LaneBuilder b;
   mlir::IRMapping operands;
   llvm::SmallVector<mlir::Value> results, begins, ends;
+  mlir::Value openRows; // their number; null where it is known at compile time
 };
 
 /// Emits the tile of `kernel`, chosen by the core op of its stage. Fails with a diagnostic where

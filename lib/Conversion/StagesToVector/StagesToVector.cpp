@@ -10,7 +10,7 @@
 // 1. Entry points get the runtime's nine arguments; every stage operand becomes a
 //    view of the arena, the weights or the states.
 // 2. Each stage becomes a call to its kernel. Equal stages find the kernel that was
-//    made for the first of them.
+//    made for the first of them; what they have many rows of is a number at run time.
 //
 //===----------------------------------------------------------------------===//
 
@@ -38,6 +38,7 @@ public:
   func::FuncOp lookupOrCreate(StageOp stage);
 
 private:
+  static StageOp openRows(StageOp stage);
   static llvm::hash_code hash(StageOp stage);
   static bool areEqual(StageOp a, StageOp b);
   func::FuncOp create(StageOp stage);
@@ -88,10 +89,46 @@ private:
 // Kernels
 //===----------------------------------------------------------------------===//
 
+/// The rows of a stage's activations: always their first dimension.
+static int64_t getRows(StageOp stage) {
+  SmallVector<Type> types(stage->getOperandTypes());
+  llvm::append_range(types, stage->getResultTypes());
+  for (Type type : types)
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      return tensor.getDimSize(0);
+  return 1;
+}
+
+/// `stage` with `?` rows where its kernel can serve any multiple of `rowGranule`, as a copy beside
+/// it. Few rows are known at compile time, and so is what is computed for one row.
+StageOp KernelTable::openRows(StageOp stage) {
+  int64_t rows = getRows(stage);
+  auto isConstant = [](Operation &op) { return op.hasTrait<OpTrait::ConstantLike>(); };
+  if (rows % rowGranule != 0 || llvm::any_of(*stage.getBody(), isConstant))
+    return stage;
+  auto open = cast<StageOp>(OpBuilder(stage).clone(*stage));
+  AttrTypeReplacer replacer;
+  replacer.addReplacement([rows](RankedTensorType type) -> Type {
+    if (type.getRank() == 0 || type.getDimSize(0) != rows)
+      return type;
+    SmallVector<int64_t> shape(type.getShape());
+    shape[0] = ShapedType::kDynamic;
+    return type.clone(shape);
+  });
+  replacer.addReplacement([rows](IterationAttr iteration) -> Attribute {
+    if (iteration.getKind() != IterationKind::rows || iteration.getExtent() != rows)
+      return iteration;
+    return IterationAttr::get(iteration.getContext(), IterationKind::rows, ShapedType::kDynamic);
+  });
+  replacer.recursivelyReplaceElementsIn(open, /*replaceAttrs=*/true, /*replaceLocs=*/false,
+                                        /*replaceTypes=*/true);
+  return open;
+}
+
 llvm::hash_code KernelTable::hash(StageOp stage) {
   llvm::hash_code code = llvm::hash_combine(stage.getIterations(), stage.getAccesses(),
                                             stage.getResultAccesses(), stage.getTileAttr());
-  for (Type type : stage.getInputs().getTypes())
+  for (Type type : stage.getBody()->getArgumentTypes())
     code = llvm::hash_combine(code, type);
   for (Operation &op : *stage.getBody())
     code = llvm::hash_combine(code, op.getName());
@@ -101,17 +138,21 @@ llvm::hash_code KernelTable::hash(StageOp stage) {
 bool KernelTable::areEqual(StageOp a, StageOp b) {
   return a.getIterations() == b.getIterations() && a.getAccesses() == b.getAccesses() &&
          a.getResultAccesses() == b.getResultAccesses() && a.getTileAttr() == b.getTileAttr() &&
-         a.getInputs().getTypes() == b.getInputs().getTypes() &&
+         a.getBody()->getArgumentTypes() == b.getBody()->getArgumentTypes() &&
          a.getResultTypes() == b.getResultTypes() &&
          OperationEquivalence::isRegionEquivalentTo(&a.getBodyRegion(), &b.getBodyRegion(),
                                                     OperationEquivalence::IgnoreLocations);
 }
 
-func::FuncOp KernelTable::lookupOrCreate(StageOp stage) {
+func::FuncOp KernelTable::lookupOrCreate(StageOp given) {
+  StageOp stage = openRows(given);
   SmallVector<Entry> &bucket = kernels[hash(stage)];
   for (Entry &entry : bucket)
-    if (areEqual(entry.stage, stage))
+    if (areEqual(entry.stage, stage)) {
+      if (stage != given)
+        stage.erase();
       return entry.kernel;
+    }
   func::FuncOp kernel = create(stage);
   if (kernel)
     bucket.push_back({stage, kernel});
@@ -121,7 +162,7 @@ func::FuncOp KernelTable::lookupOrCreate(StageOp stage) {
 func::FuncOp KernelTable::create(StageOp stage) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   SmallVector<Type> types;
-  for (Type type : stage.getInputs().getTypes())
+  for (Type type : stage.getBody()->getArgumentTypes())
     types.push_back(getKernelType(type));
   for (Type type : stage.getResultTypes())
     types.push_back(getKernelType(type));
@@ -243,6 +284,9 @@ LogicalResult EntryLowering::lowerStage(StageOp stage) {
     arguments.push_back(memoryOf(input));
   for (Value result : stage.getResults())
     arguments.push_back(memoryOf(result));
+  for (auto [argument, type] : llvm::zip(arguments, kernel.getArgumentTypes()))
+    if (argument.getType() != type) // the rows
+      argument = memref::CastOp::create(b, type, argument);
   arguments.push_back(arith::ConstantIndexOp::create(b, 0));
   arguments.push_back(arith::ConstantIndexOp::create(b, stage.getNumTiles()));
   func::CallOp::create(b, kernel, arguments);

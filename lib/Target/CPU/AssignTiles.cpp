@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "treadle/Conversion/StagesToVector/StagesToVector.h"
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Target/CPU/Passes.h"
@@ -18,19 +19,22 @@ namespace treadle {
 using namespace mlir;
 using namespace treadle;
 
-/// The largest divisor of `extent` up to `limit`: kernels know their rows at compile time.
-static int64_t largestDivisor(int64_t extent, int64_t limit) {
-  for (int64_t size = std::min(extent, limit); size > 1; --size)
-    if (extent % size == 0)
-      return size;
-  return 1;
+/// Rows that share a block of weights: 32 of many, which kernels count at run time; of few, which
+/// they know, the largest divisor.
+static int64_t tileRows(int64_t extent) {
+  if (extent % rowGranule == 0)
+    return 2 * rowGranule;
+  int64_t size = std::min(extent, 2 * rowGranule);
+  while (extent % size != 0)
+    --size;
+  return size;
 }
 
 /// Up to 32 rows share a block of weights: 256 outputs x 256 words of K (Linear.cpp) are 256 KB,
 /// half of a small second-level cache. A single row takes 1/16 of the outputs, so that threads
 /// find tiles in a small matrix, and what a tile prepares once is little in a large one.
 static SmallVector<int64_t> tileLinear(StageOp stage) {
-  int64_t rows = largestDivisor(stage.getExtent(0), 32);
+  int64_t rows = tileRows(stage.getExtent(0));
   int64_t outputs = llvm::alignTo(stage.getExtent(1), panelWidth);
   int64_t share = llvm::alignTo(std::max<int64_t>(outputs / 16, 1), 4 * panelWidth);
   return {rows, std::min<int64_t>({outputs, 256, rows == 1 ? share : 256})};
@@ -41,7 +45,7 @@ static SmallVector<int64_t> tileLinear(StageOp stage) {
 static SmallVector<int64_t> tileGroups(StageOp stage, LinearOp linear) {
   int64_t outputs = cast<ShapedType>(linear.getType()).getDimSize(1) / stage.getExtent(1);
   int64_t groups = std::clamp<int64_t>(256 / outputs, 1, stage.getExtent(1));
-  return {largestDivisor(stage.getExtent(0), 32), groups};
+  return {tileRows(stage.getExtent(0)), groups};
 }
 
 static SmallVector<int64_t> tileOf(StageOp stage) {

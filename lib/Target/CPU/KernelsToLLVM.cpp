@@ -41,13 +41,13 @@ void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget 
   vector.x86Vector = target.isX86() && target.vectorBits == 512;
   vector.armNeon = !target.isX86();
   passes.addPass(createConvertVectorToLLVMPass(vector));
+  // Before constants are converted: the dimension that memref.dim names is one.
+  passes.addPass(createFinalizeMemRefToLLVMConversionPass());
   passes.addPass(createConvertMathToLLVMPass());
   passes.addPass(createConvertIndexToLLVMPass());
   passes.addPass(createArithToLLVMConversionPass());
-  passes.addPass(createFinalizeMemRefToLLVMConversionPass());
-  ConvertFuncToLLVMPassOptions func;
-  func.useBarePtrCallConv = true;
-  passes.addPass(createConvertFuncToLLVMPass(func));
+  passes.addNestedPass<func::FuncOp>(createBarePointersPass());
+  passes.addPass(createConvertFuncToLLVMPass());
   passes.addPass(createConvertControlFlowToLLVMPass());
   passes.addPass(createUBToLLVMConversionPass());
   passes.addPass(createReconcileUnrealizedCastsPass());

@@ -59,11 +59,49 @@ func.func @close(%position: index, %valid: index, %loops: index) attributes {tre
   return
 }
 
+// Many rows are counted at run time: one kernel for all their numbers, given with the sizes of its memory.
+// CHECK-LABEL: func.func @head_16
+// CHECK: %[[X:.*]] = memref.cast %{{.*}} : memref<16x32xf32> to memref<?x32xf32>
+// CHECK: call @linear_1(%[[X]]
+func.func @head_16(%x: tensor<16x32xf32>) -> tensor<16x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 16>} {
+  %c0 = arith.constant 0 : index
+  %w = treadle.get_weight @w[%c0] : !treadle.weight<32x32xf32, panels>
+  %y = treadle.linear %x, %w : (tensor<16x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<16x32xf32>
+  return %y : tensor<16x32xf32>
+}
+
+// CHECK-LABEL: func.func @head_128
+// CHECK: %[[TILES:.*]] = arith.constant 4 : index
+// CHECK: call @linear_1(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[TILES]])
+func.func @head_128(%x: tensor<128x32xf32>) -> tensor<128x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 128>} {
+  %c0 = arith.constant 0 : index
+  %w = treadle.get_weight @w[%c0] : !treadle.weight<32x32xf32, panels>
+  %y = treadle.linear %x, %w : (tensor<128x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<128x32xf32>
+  return %y : tensor<128x32xf32>
+}
+
+// A constant says its rows: so does the kernel.
+// CHECK-LABEL: func.func @head_48
+// CHECK-NOT: memref.cast
+// CHECK: call @linear_2
+func.func @head_48(%x: tensor<48x32xf32>) -> tensor<48x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 48>} {
+  %c0 = arith.constant 0 : index
+  %w = treadle.get_weight @w[%c0] : !treadle.weight<32x32xf32, panels>
+  %y = treadle.linear %x, %w : (tensor<48x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<48x32xf32>
+  %half = arith.constant dense<0.5> : tensor<48x32xf32>
+  %z = arith.mulf %y, %half : tensor<48x32xf32>
+  return %z : tensor<48x32xf32>
+}
+
 // 4 rows x 1 panel of accumulators, one chain of fma per row.
 // CHECK: func.func private @linear_0(
 // CHECK-SAME: attributes {passthrough = ["noinline"], treadle.kernel}
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
 // CHECK: vector.load {{.*}} memref<2x32x16xf32>, vector<16xf32>
 // CHECK-COUNT-4: vector.fma
-// CHECK-NOT: func.func private @linear_1
 // CHECK: func.func private @append_0(
+// CHECK: func.func private @linear_1(%{{.*}}: memref<?x32xf32>, %{{.*}}: memref<2x32x16xf32>, %{{.*}}: memref<?x32xf32>, %{{.*}}: index, %{{.*}}: index)
+// CHECK-SAME: attributes {passthrough = ["noinline"], treadle.kernel}
+// CHECK: memref.dim
+// CHECK: func.func private @linear_2(%{{.*}}: memref<48x32xf32>
+// CHECK-NOT: func.func private @linear_3

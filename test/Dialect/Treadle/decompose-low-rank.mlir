@@ -11,18 +11,17 @@ func.func @unscaled(%x: tensor<4x32xf32>, %a: !treadle.weight<5x32xf32, panels>,
 
 // CHECK-LABEL: func.func @scaled
 func.func @scaled(%x: tensor<4x32xf32>, %a: !treadle.weight<5x32xf32, panels>, %b: !treadle.weight<48x5xf32, panels>) -> tensor<4x48xf32> {
-  // CHECK: %[[SCALE:.*]] = arith.constant dense<5.000000e-01>
+  // CHECK: %[[SCALE:.*]] = arith.constant 5.000000e-01 : f32
   // CHECK: %[[Y:.*]] = treadle.linear
   // CHECK: %[[Y:.*]] = treadle.linear
-  // CHECK: arith.mulf %[[Y]], %[[SCALE]]
+  // CHECK: treadle.scale %[[Y]] by %[[SCALE]]
   %y = treadle.low_rank_linear %x, %a, %b {scale = 0.5 : f32} : (tensor<4x32xf32>, !treadle.weight<5x32xf32, panels>, !treadle.weight<48x5xf32, panels>) -> tensor<4x48xf32>
   return %y : tensor<4x48xf32>
 }
 
-// Open rows have no constant to scale with: left for after the rows are fixed.
 // CHECK-LABEL: func.func @open_rows
 func.func @open_rows(%x: tensor<?x32xf32>, %a: !treadle.weight<5x32xf32, panels>, %b: !treadle.weight<48x5xf32, panels>) -> tensor<?x48xf32> {
-  // CHECK: treadle.low_rank_linear
+  // CHECK: treadle.scale %{{.*}} by %{{.*}} : tensor<?x48xf32>
   %y = treadle.low_rank_linear %x, %a, %b {scale = 0.5 : f32} : (tensor<?x32xf32>, !treadle.weight<5x32xf32, panels>, !treadle.weight<48x5xf32, panels>) -> tensor<?x48xf32>
   return %y : tensor<?x48xf32>
 }

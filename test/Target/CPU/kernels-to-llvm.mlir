@@ -42,6 +42,16 @@ func.func private @kernel(%w: memref<4x4xf32>, %x: memref<4xf32>) {
   return
 }
 
+// Memory whose rows are counted at run time comes with its sizes.
+// CHECK-LABEL: llvm.func @count
+// CHECK-SAME: (%{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: i64, %[[ROWS:[^:]*]]: i64, %{{[^:]*}}: i64, %{{[^:]*}}: i64, %{{[^:]*}}: i64)
+// CHECK: llvm.return %[[ROWS]]
+func.func private @count(%x: memref<?x4xf32>) -> index {
+  %c0 = arith.constant 0 : index
+  %rows = memref.dim %x, %c0 : memref<?x4xf32>
+  return %rows : index
+}
+
 // Rounding to bf16 is integer arithmetic on every CPU.
 // CHECK-LABEL: llvm.func @round
 // CHECK-NOT: llvm.fptrunc

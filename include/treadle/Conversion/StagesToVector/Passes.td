@@ -20,7 +20,9 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
                                     %y: memref<16x512xf32>, %first: index, %end: index)
             attributes {treadle.kernel}
 
-    that runs the tiles `first` to `end`; equal stages share it. An entry point gets
+    that runs the tiles `first` to `end`; equal stages share it. Stages with a multiple of
+    16 rows are equal whatever the multiple: their kernel takes memrefs of `?` rows, unless
+    a constant in the stage has its rows. An entry point gets
     the nine arguments of docs/Architecture.md and becomes loops and calls: activations
     are views of the arena at the planned offsets, weights and states views of their
     memory by Layout.h.

@@ -14,6 +14,10 @@
 
 namespace treadle {
 
+/// Row counts that are a multiple of this share their kernels, which learn the count at run time.
+/// A kernel that works in blocks of rows divides each granule alike.
+constexpr int64_t rowGranule = 16;
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "treadle/Conversion/StagesToVector/Passes.h.inc"

@@ -23,7 +23,7 @@ namespace treadle {
 #include "treadle/Target/CPU/Passes.h.inc"
 
 /// From the `kernels` phase to the LLVM dialect: math, vectors, control flow,
-/// memrefs as bare pointers. Symbols of the model stay as they are.
+/// memrefs of known size as bare pointers. Symbols of the model stay as they are.
 void buildKernelsToLLVMPipeline(mlir::OpPassManager &passes, const CPUTarget &target);
 
 /// Makes that pipeline known as `treadle-kernels-to-llvm{cpu=... triple=...}`.

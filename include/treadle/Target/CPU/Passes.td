@@ -33,6 +33,14 @@ def ApproximateMathPass : Pass<"treadle-approximate-math"> {
                            "::mlir::vector::VectorDialect"];
 }
 
+def BarePointersPass : Pass<"treadle-bare-pointers", "::mlir::func::FuncOp"> {
+  let summary = "passes memory of known size as a pointer";
+  let description = [{
+    Marks functions all of whose memrefs are static, for the conversion to LLVM to give
+    them pointers, as the runtime calls entry points. Others get sizes and strides too.
+  }];
+}
+
 def CheckSelfContainedPass : Pass<"treadle-check-self-contained", "::mlir::ModuleOp"> {
   let summary = "checks that lowered kernels call nothing that they do not define";
   let description = [{

@@ -28,8 +28,6 @@ struct SplitLowRank : public OpRewritePattern<LowRankLinearOp> {
     Location loc = op.getLoc();
     auto type = cast<RankedTensorType>(op.getType());
     bool isScaled = !op.getScale().isExactlyValue(1.0);
-    if (isScaled && !type.hasStaticShape())
-      return rewriter.notifyMatchFailure(op, "expected static rows to scale by a constant");
     auto latentType = type.clone({type.getDimSize(0), op.getDown().getType().getShape()[0]});
     Value latent = LinearOp::create(rewriter, loc, latentType, op.getInput(), op.getDown());
     if (!isScaled) {
@@ -37,9 +35,8 @@ struct SplitLowRank : public OpRewritePattern<LowRankLinearOp> {
       return success();
     }
     Value product = LinearOp::create(rewriter, loc, type, latent, op.getUp());
-    Value scale =
-        arith::ConstantOp::create(rewriter, loc, DenseElementsAttr::get(type, op.getScaleAttr()));
-    rewriter.replaceOpWithNewOp<arith::MulFOp>(op, product, scale);
+    Value scale = arith::ConstantOp::create(rewriter, loc, op.getScaleAttr());
+    rewriter.replaceOpWithNewOp<ScaleOp>(op, type, product, scale);
     return success();
   }
 };

@@ -27,7 +27,7 @@ def SpecializeRowsPass : Pass<"treadle-specialize-rows", "::mlir::ModuleOp"> {
 def DecomposeLowRankPass : Pass<"treadle-decompose-low-rank"> {
   let summary = "splits low_rank_linear into its two products";
   let description = [{
-        low_rank_linear x, A, B {scale = s}  =>  mulf (linear (linear x, A), B), s
+        low_rank_linear x, A, B {scale = s}  =>  scale (linear (linear x, A), B) by s
 
     The multiplication is left out for s = 1.
   }];
