@@ -179,11 +179,20 @@ def pieces(count: int, lengths: Sequence[int]) -> list[int]:
     return found
 
 
-def run(op: SingleOp, model: treadle.Model, mask: NDArray | None = None, lengths: Sequence[int] = ()) -> NDArray:
-    """%y of all rows, (T, columns), run whole or in pieces. What is read before it is written is a NaN."""
+def run(
+    op: SingleOp,
+    model: treadle.Model,
+    mask: NDArray | None = None,
+    lengths: Sequence[int] = (),
+    ids: NDArray[np.integer] | None = None,
+) -> NDArray:
+    """%y of all rows, or of those of `ids`, (T, columns), run whole or in pieces.
+
+    What is read before it is written is a NaN.
+    """
     session, found, start = model.session(poison=True), [], 0
-    ids = np.arange(op.count)
-    for length in pieces(op.count, lengths or [op.count]):
+    ids = np.arange(op.count) if ids is None else ids
+    for length in pieces(len(ids), lengths or [len(ids)]):
         part = slice(start, start + length)
         found.append(session.forward(ids[part], None if mask is None else mask[part], logits="all"))
         start += length
