@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pairwise import Row, covering_rows
-from single_op import SingleOp, Weight, check
+from single_op import SingleOp, Weight, check, run
 from treadle import reference
 
 Compile = Callable[..., None]
@@ -51,6 +51,24 @@ def test_causal_conv(row: Row, compile_library: Compile, tmp_path: Path) -> None
         return reference.causal_conv(x, w, mask, name=None if name == "identity" else name)
 
     check(op, expected, compile_library, tmp_path, mask)
+
+
+def test_nothing_stands_before_the_sequence(compile_library: Compile, tmp_path: Path) -> None:
+    """Whatever a caller leaves in the ring of an empty session."""
+    op = SingleOp(
+        """%y = treadle.causal_conv %x, %w, %ring, %mask at %position valid %valid
+      {activation = #treadle.activation<identity>} : ($x, $w, $ring, $mask, index, index) -> $y""",
+        20,
+        {"x": normal(1, 21, 20)},
+        {"w": Weight(normal(2, 20, 4))},
+        {"ring": "ring, 3x20xf32"},
+    )
+    with op.library(compile_library, tmp_path) as model:
+        for first in (1, 2, 3, 21):
+            session = model.session(poison=True)
+            session.set_states({"ring": np.full((3, 20), 7.0)})
+            found = [session.forward(ids, logits="all") for ids in np.split(np.arange(21), [first]) if len(ids)]
+            assert op.outputs(np.concatenate(found)).tobytes() == run(op, model).tobytes()
 
 
 RULES = covering_rows(
@@ -105,3 +123,17 @@ def test_the_forms_differ(compile_library: Compile, tmp_path: Path) -> None:
         with op.library(compile_library, tmp_path / form, recurrence_form=form) as model:
             found.append(model.session().forward(np.arange(40), logits="all"))
     assert 0 < np.abs(found[0] - found[1]).max() < 1e-5
+
+
+def test_chunks_end_at_multiples_of_64(compile_library: Compile, tmp_path: Path) -> None:
+    """Masked tokens in front leave no trace, so that only where chunks end can tell a cut behind them."""
+    text = """%y = treadle.gated_delta_rule %k, %k, %v, %beta, %decay, %s, %mask at %position valid %valid
+      {heads = 1 : i64, key_heads = 1 : i64} : ($k, $k, $v, $beta, $decay, $s, $mask, index, index) -> $y"""
+    rows = {"k": reference.l2_norm(normal(2, 128, 8), 1e-6), "v": normal(3, 128, 8)}
+    rows |= {"beta": np.full((128, 1), 0.5), "decay": np.full((128, 1), -0.1)}
+    op = SingleOp(text, 8, rows, states={"s": "fixed, 1x8x8xf32"})
+    mask = np.arange(128) >= 48
+    with op.library(compile_library, tmp_path, recurrence_form="chunked") as model:
+        whole = run(op, model, mask)
+        assert run(op, model, mask, (48, 80)).tobytes() == whole.tobytes()
+        assert run(op, model, mask, (64, 16, 16, 16, 16)).tobytes() != whole.tobytes()
