@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pairwise import Row, covering_rows
-from single_op import SingleOp, Weight, check
+from single_op import SingleOp, Weight, check, run
 from treadle import reference
 
 Compile = Callable[..., None]
@@ -90,6 +90,26 @@ def test_fan(
     small = np.abs(x[:, :periodic]) < 1e-6
     sines = found[:, periodic : 2 * periodic][small]
     np.testing.assert_allclose(sines, x[:, :periodic][small].astype(np.float32), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*holds NaN or infinity")
+@pytest.mark.parametrize("offset", [0, 17], ids=["cos", "sin"])
+def test_infinities_have_no_angle(offset: int, compile_library: Compile, tmp_path: Path) -> None:
+    x = normal(1, 20, 19)
+    x[3:6, 5] = np.inf, -np.inf, np.nan
+    op = SingleOp(
+        f"""
+        %waves = treadle.fan %x {{periodic = 17 : i64}} : ($x) -> tensor<?x36xf32>
+        %y = treadle.slice %waves {{groups = 1 : i64, offset = {offset} : i64, size = 17 : i64}}
+          : (tensor<?x36xf32>) -> $y
+        """,
+        17,
+        {"x": x},
+    )
+    with op.library(compile_library, tmp_path) as model:
+        found = run(op, model)
+    # A NaN in a row spreads over its logits.
+    np.testing.assert_array_equal(np.isnan(found).any(axis=1), ~np.isfinite(x).all(axis=1))
 
 
 @pytest.mark.parametrize(
