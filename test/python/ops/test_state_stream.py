@@ -114,6 +114,8 @@ TURNS = covering_rows(
         "size": [(1, 74, 21), (3, 6, 150), (2, 32, 40)],
         "pairing": PAIRINGS,
         "inverse": (False, True),
+        # Columns of a head behind those that turn.
+        "more": (0, 3, 32),
     },
     lambda row: True,
 )
@@ -122,6 +124,7 @@ TURNS = covering_rows(
 @pytest.mark.parametrize("row", TURNS, ids=str)
 def test_rope(row: Row, compile_library: Compile, tmp_path: Path) -> None:
     (heads, width, count), pairing, inverse = row["size"], row["pairing"], row["inverse"]
+    columns = width + row["more"]
     turns = reference.rope_turns(np.array([1]), width, 300.0)[0].view(np.int64).tolist()
     table = f"tensor<?x2x{width // 2}xf32>"
     attributes = f"heads = {heads} : i64, {'inverse, ' if inverse else ''}pairing = #treadle.rope_pairing<{pairing}>"
@@ -129,12 +132,14 @@ def test_rope(row: Row, compile_library: Compile, tmp_path: Path) -> None:
         f"""%t = treadle.rotary_table %ids at %position {{turns = array<i64: {", ".join(map(str, turns))}>}}
       : (tensor<?xi32>, index) -> {table}
     %y = treadle.rope %x, %t {{{attributes}}} : ($x, {table}) -> $y""",
-        heads * width,
-        {"x": normal(1, count, heads * width)},
+        heads * columns,
+        {"x": normal(1, count, heads * columns)},
     )
 
     def expected(x: NDArray) -> NDArray:
         angles = reference.rope_turns(np.arange(count), width, 300.0)
-        return reference.rope(x.reshape(count, heads, width), angles, pairing, inverse)
+        x = x.reshape(count, heads, columns)
+        turned = reference.rope(x[..., :width], angles, pairing, inverse)
+        return np.concatenate([turned, x[..., width:]], axis=-1)
 
     check(op, expected, compile_library, tmp_path)
