@@ -32,6 +32,8 @@ def attention(
         beside = (key == row) & present if own else allowed
         k, v = (np.concatenate(pair) for pair in zip((k, v), lane))
         allowed = np.concatenate([allowed, beside], axis=1)
+        if bias is not None:  # it is of the first keys
+            bias = np.pad(bias, ((0, 0), (0, 0), (0, beside.shape[1])))
     return attend(q, k, v, allowed, scale, bias)
 
 

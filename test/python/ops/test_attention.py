@@ -1,4 +1,4 @@
-"""Attention of compiled libraries against the reference, with a second lane of keys and values and without."""
+"""Attention of compiled libraries against the reference, with a second lane of keys and values, a bias, and without."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +21,10 @@ ROWS = covering_rows(
         "lane": ("none", "past", "own"),
         "element": STORAGES,
         "masked": (True, False),
+        "biased": (True, False),
     },
-    lambda row: True,
+    # A bias has as many columns as keys.
+    lambda row: not (row.get("biased") and row.get("size", (0,))[-1] > 1000),
 )
 
 
@@ -34,27 +36,33 @@ def test_attention(row: Row, compile_library: Compile, tmp_path: Path) -> None:
     names = ["k", "v"] if lane == "none" else ["k", "v", "k2", "v2"]
     rows = {"q": generator.normal(size=(count, heads * width)) * 2}
     rows |= {name: generator.normal(size=(count, columns)) for name in names}
+    if row["biased"]:
+        rows["b"] = generator.normal(size=(count, heads * count)) * 2
     appended = "\n    ".join(
         f"treadle.append %{name}, %s_{name} at %position valid %valid : ${name}, $s_{name}" for name in names
     )
     second, types = ("", "") if lane == "none" else (" lane %s_k2, %s_v2", ", $s_k2, $s_v2")
+    bias, bias_type = (" bias %b", ", $b") if row["biased"] else ("", "")
     attributes = f"heads = {heads} : i64, kv_heads = {kv_heads} : i64, scale = {width**-0.5:e} : f32"
     op = SingleOp(
         f"""{appended}
-    %y = treadle.attention %q, %s_k, %s_v, %mask at %position valid %valid{second}
-      {{{attributes}{", own" if lane == "own" else ""}}} : ($q, $s_k, $s_v, $mask, index, index{types}) -> $y""",
+    %y = treadle.attention %q, %s_k, %s_v, %mask at %position valid %valid{second}{bias}
+      {{{attributes}{", own" if lane == "own" else ""}}}
+      : ($q, $s_k, $s_v, $mask, index, index{types}{bias_type}) -> $y""",
         heads * width,
         rows,
-        states={f"s_{name}": f"append, $capacityx{columns}x{element}" for name in names},
+        # Keys last: whoever reads behind them leaves the session's memory.
+        states={f"s_{name}": f"append, $capacityx{columns}x{element}" for name in reversed(names)},
     )
     position = np.arange(count)
     mask = (position > 1) & (position % 9 != 8) if row["masked"] else np.ones(count, bool)
 
-    def expected(q: NDArray, **lanes: NDArray) -> NDArray:
+    def expected(q: NDArray, b: NDArray | None = None, **lanes: NDArray) -> NDArray:
         stored = [round_to(element, lanes[name]).reshape(count, kv_heads, width) for name in names]
         beside = (stored[2], stored[3]) if lane != "none" else None
+        bias = None if b is None else b.reshape(count, heads, count)
         return reference.attention(
-            q.reshape(count, heads, width), stored[0], stored[1], 0, mask, beside, lane == "own"
+            q.reshape(count, heads, width), stored[0], stored[1], 0, mask, beside, lane == "own", bias=bias
         )
 
     check(op, expected, compile_library, tmp_path, mask)
