@@ -403,8 +403,9 @@ typedef struct treadle_model_api {
   treadle_status (*session_reset)(treadle_session *session);
 
   /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and
-   * makes no system call. With periods, a turn runs where it is due: before the
-   * token that the full period cannot hold.
+   * makes no system call. Needs up to 512 KB of the calling thread's stack. With
+   * periods, a turn runs where it is due: before the token that the full period
+   * cannot hold.
    *   ids     [count], each 0 <= id < vocab_size
    *   mask    [count] of 0 and 1, or NULL: all 1. A token of mask 0 takes a
    *           position, and no token attends to it.

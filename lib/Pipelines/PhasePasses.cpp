@@ -45,8 +45,8 @@ static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
 static ConvertStagesToVectorPassOptions chooseRegisterBlocks(const CPUTarget &target) {
   ConvertStagesToVectorPassOptions options;
   bool wide = target.vectorBits == 512;
-  options.registerRows = wide ? 8 : 6;
-  options.registerPanels = wide ? 2 : 1;
+  options.registerRows = 6;
+  options.registerPanels = wide ? 4 : 1;
   options.singleRowPanels = wide ? 8 : 4;
   options.bf16Dot = target.hasBF16Dot;
   return options;

@@ -11,9 +11,9 @@
 //
 // LIB.so holds a model whose forward is an embedding and linears of OUTPUTS x INPUTS
 // in all (matrix.py makes it); its packed weights lie beside it. Decode of one row is measured
-// against read bandwidth over a buffer of the matrix's size, 128 rows against the fused
-// multiply-add peak, on one thread, work and ceilings in turn. Prints one JSON object:
-// medians, their spread ((p90 - p10) / median), and the ratios.
+// against read bandwidth over a buffer of the matrix's size, 128 rows against the peak
+// of the multiply-adds that the type runs on, on one thread, work and ceilings in turn. Prints one
+// JSON object: medians, their spread ((p90 - p10) / median), and the ratios.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,7 +49,7 @@ static nlohmann::json report(const Summary &work, const Summary &ceiling, const 
 int main(int argc, char **argv) {
   require(argc == 5, "usage: matrix-bench LIB.so OUTPUTS INPUTS BYTES_PER_WEIGHT");
   double weights = std::atof(argv[2]) * std::atof(argv[3]);
-  double bytes = weights * std::atof(argv[4]);
+  double bytesPerWeight = std::atof(argv[4]), bytes = weights * bytesPerWeight;
 
   void *library = dlopen(argv[1], RTLD_NOW);
   require(library, "cannot load the library");
@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
   };
 
   ReadBandwidth bandwidth(static_cast<size_t>(bytes));
-  MultiplyAddPeak peak;
+  MultiplyAddPeak peak(bytesPerWeight == 2 ? MultiplyAddPeak::kindForBF16() : MultiplyAdd::f32);
   std::vector<double> decode, prefill;
   secondsOf(1);
   for (int i = 0; i < repeats; ++i) {

@@ -9,6 +9,9 @@
 #include "MultiplyAddPeak.h"
 
 #include <cstddef>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 using namespace treadle::run;
 
@@ -49,6 +52,25 @@ multiplyAddAvx2(volatile float &sink) {
 }
 #endif
 
+#ifdef __x86_64__
+__attribute__((target("avx512f,avx512bw,avx512bf16"))) static double
+multiplyPairs(volatile float &sink) {
+  __m512 sums[chains];
+  for (int chain = 0; chain < chains; ++chain)
+    sums[chain] = _mm512_set1_ps(static_cast<float>(chain));
+  const __m512bh factor = (__m512bh)_mm512_set1_epi16(0x3f00); // 0.5
+  const __m512bh step = (__m512bh)_mm512_set1_epi16(0x3f80);   // 1.0
+  for (size_t round = 0; round < roundsPerSample; ++round)
+    for (__m512 &sum : sums)
+      sum = _mm512_dpbf16_ps(sum, factor, step);
+  float total = 0;
+  for (__m512 sum : sums)
+    total += sum[0];
+  sink = total;
+  return 2.0 * 32 * chains * roundsPerSample;
+}
+#endif
+
 static double multiplyAddWidest(volatile float &sink) {
 #ifdef __x86_64__
   if (__builtin_cpu_supports("avx512f"))
@@ -59,9 +81,22 @@ static double multiplyAddWidest(volatile float &sink) {
 #endif
 }
 
+MultiplyAdd MultiplyAddPeak::kindForBF16() {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512bf16"))
+    return MultiplyAdd::bf16Pairs;
+#endif
+  return MultiplyAdd::f32;
+}
+
 void MultiplyAddPeak::sample() {
   volatile float sink = 0;
   double start = now();
+#ifdef __x86_64__
+  double operations = kind == MultiplyAdd::bf16Pairs ? multiplyPairs(sink)
+                                                     : multiplyAddWidest(sink);
+#else
   double operations = multiplyAddWidest(sink);
+#endif
   samples.push_back(operations / (now() - start));
 }

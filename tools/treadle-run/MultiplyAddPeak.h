@@ -15,10 +15,19 @@
 
 namespace treadle::run {
 
-/// The f32 fused multiply-adds that one thread can do, on the widest vectors that the
-/// processor has: enough independent chains to fill the pipelines, no memory.
+/// What a kernel multiplies with: f32 fused multiply-adds, or for bf16 weights, where the
+/// processor has it, the dot product of pairs (vdpbf16ps).
+enum class MultiplyAdd { f32, bf16Pairs };
+
+/// The multiply-adds that one thread can do, on the widest vectors that the processor has:
+/// enough independent chains to fill the pipelines, no memory.
 class MultiplyAddPeak {
 public:
+  explicit MultiplyAddPeak(MultiplyAdd kind = MultiplyAdd::f32) : kind(kind) {}
+
+  /// `bf16Pairs` where this processor has it, f32 elsewhere.
+  static MultiplyAdd kindForBF16();
+
   /// Takes one sample.
   void sample();
 
@@ -26,6 +35,7 @@ public:
   Summary flopsPerSecond() const { return summarize(samples); }
 
 private:
+  MultiplyAdd kind;
   std::vector<double> samples;
 };
 

@@ -19,20 +19,21 @@ namespace treadle {
 using namespace mlir;
 using namespace treadle;
 
-/// Rows that share a block of weights: 32 of many, which kernels count at run time; of few, which
+/// Rows that share a block of weights: 128 of many, which kernels count at run time; of few, which
 /// they know, the largest divisor.
 static int64_t tileRows(int64_t extent) {
   if (extent % rowGranule == 0)
-    return 2 * rowGranule;
-  int64_t size = std::min(extent, 2 * rowGranule);
+    return 8 * rowGranule;
+  int64_t size = std::min(extent, 8 * rowGranule);
   while (extent % size != 0)
     --size;
   return size;
 }
 
-/// Up to 32 rows share a block of weights: 256 outputs x 256 words of K (Linear.cpp) are 256 KB,
-/// half of a small second-level cache. A single row takes 1/16 of the outputs, so that threads
-/// find tiles in a small matrix, and what a tile prepares once is little in a large one.
+/// A block of weights is 256 outputs x 256 words of K (Linear.cpp), 256 KB, half of a small
+/// second-level cache; the rows' sums beside it are 128 KB. A single row takes 1/16 of the outputs,
+/// so that threads find tiles in a small matrix, and what a tile prepares once is little in a
+/// large one.
 static SmallVector<int64_t> tileLinear(StageOp stage) {
   int64_t rows = tileRows(stage.getExtent(0));
   int64_t outputs = llvm::alignTo(stage.getExtent(1), panelWidth);

@@ -14,7 +14,7 @@ include "mlir/Pass/PassBase.td"
 def AssignTilesPass : Pass<"treadle-cpu-assign-tiles"> {
   let summary = "attaches tile sizes to stages";
   let description = [{
-    Sets `tile` on every stage that has none. Matrices: up to 32 rows, and as many
+    Sets `tile` on every stage that has none. Matrices: up to 128 rows, and as many
     outputs as keep a block of weights in the second-level cache; other stages: a
     few rows, whole heads. Sizes change no bit.
   }];
