@@ -70,14 +70,14 @@ func.func @head_16(%x: tensor<16x32xf32>) -> tensor<16x32xf32> attributes {tread
   return %y : tensor<16x32xf32>
 }
 
-// CHECK-LABEL: func.func @head_128
-// CHECK: %[[TILES:.*]] = arith.constant 4 : index
+// CHECK-LABEL: func.func @head_256
+// CHECK: %[[TILES:.*]] = arith.constant 2 : index
 // CHECK: call @linear_1(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %[[TILES]])
-func.func @head_128(%x: tensor<128x32xf32>) -> tensor<128x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 128>} {
+func.func @head_256(%x: tensor<256x32xf32>) -> tensor<256x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 256>} {
   %c0 = arith.constant 0 : index
   %w = treadle.get_weight @w[%c0] : !treadle.weight<32x32xf32, panels>
-  %y = treadle.linear %x, %w : (tensor<128x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<128x32xf32>
-  return %y : tensor<128x32xf32>
+  %y = treadle.linear %x, %w : (tensor<256x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<256x32xf32>
+  return %y : tensor<256x32xf32>
 }
 
 // A constant says its rows: so does the kernel.
