@@ -66,8 +66,8 @@ static std::string formatFact(const Json &fact) {
   return fact.dump();
 }
 
-/// The facts in the order in which the compiler wrote them; the whole config is
-/// there for programs.
+/// The facts in the order in which the compiler wrote them; the whole config and
+/// what work needs are there for programs.
 static void printFacts(const char *text) {
   Json facts = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!facts.is_object()) {
@@ -75,7 +75,7 @@ static void printFacts(const char *text) {
     return;
   }
   for (const auto &[key, fact] : facts.items())
-    if (key != "config")
+    if (key != "config" && key != "work")
       printLine(key, formatFact(fact));
 }
 

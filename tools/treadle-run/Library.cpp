@@ -141,6 +141,18 @@ treadle_session_info Session::info() const {
 
 void Session::reset() { check(api.session_reset(session)); }
 
+std::vector<unsigned char> Session::checkpoint() {
+  size_t size;
+  check(api.checkpoint_size(session, &size));
+  std::vector<unsigned char> mark(size);
+  check(api.session_checkpoint(session, mark.data(), mark.size()));
+  return mark;
+}
+
+void Session::rollback(const std::vector<unsigned char> &mark) {
+  check(api.session_rollback(session, mark.data(), mark.size()));
+}
+
 void Session::forward(const int32_t *ids, size_t count, treadle_logits mode,
                       float *logits, size_t capacity) {
   check(api.session_forward(session, ids, nullptr, count, mode, logits,

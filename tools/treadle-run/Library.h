@@ -62,6 +62,9 @@ public:
 
   treadle_session_info info() const;
   void reset();
+  /// A mark of where the session stands, and back to it.
+  std::vector<unsigned char> checkpoint();
+  void rollback(const std::vector<unsigned char> &mark);
   void forward(const int32_t *ids, size_t count, treadle_logits mode,
                float *logits, size_t capacity);
   int32_t sample(const std::vector<float> &logits,

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "MultiplyAddPeak.h"
+#include "Parallel.h"
 
 #include <cstddef>
 #ifdef __x86_64__
@@ -90,13 +91,16 @@ MultiplyAdd MultiplyAddPeak::kindForBF16() {
 }
 
 void MultiplyAddPeak::sample() {
-  volatile float sink = 0;
-  double start = now();
+  std::atomic<double> operations{0};
+  double elapsed = secondsOnThreads(threads, [&](unsigned) {
+    volatile float sink = 0;
 #ifdef __x86_64__
-  double operations = kind == MultiplyAdd::bf16Pairs ? multiplyPairs(sink)
-                                                     : multiplyAddWidest(sink);
+    operations = kind == MultiplyAdd::bf16Pairs ? multiplyPairs(sink)
+                                                : multiplyAddWidest(sink);
 #else
-  double operations = multiplyAddWidest(sink);
+    operations = multiplyAddWidest(sink);
 #endif
-  samples.push_back(operations / (now() - start));
+  });
+  // Each thread does as many.
+  samples.push_back(operations * threads / elapsed);
 }

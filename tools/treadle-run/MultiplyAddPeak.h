@@ -19,11 +19,13 @@ namespace treadle::run {
 /// processor has it, the dot product of pairs (vdpbf16ps).
 enum class MultiplyAdd { f32, bf16Pairs };
 
-/// The multiply-adds that one thread can do, on the widest vectors that the processor has:
+/// The multiply-adds that threads can do, on the widest vectors that the processor has:
 /// enough independent chains to fill the pipelines, no memory.
 class MultiplyAddPeak {
 public:
-  explicit MultiplyAddPeak(MultiplyAdd kind = MultiplyAdd::f32) : kind(kind) {}
+  explicit MultiplyAddPeak(MultiplyAdd kind = MultiplyAdd::f32,
+                           unsigned threads = 1)
+      : kind(kind), threads(threads) {}
 
   /// `bf16Pairs` where this processor has it, f32 elsewhere.
   static MultiplyAdd kindForBF16();
@@ -36,6 +38,7 @@ public:
 
 private:
   MultiplyAdd kind;
+  unsigned threads;
   std::vector<double> samples;
 };
 

@@ -33,6 +33,7 @@ struct Options {
   int32_t loops = 0;      ///< as in treadle_session_params
   bool recompute = false; ///< on_full
   int64_t context = 0;    ///< 0: the library's
+  unsigned threads = 1;   ///< of the model, and of the ceilings
   bool progress = true;   ///< a line on a terminal for what takes long
 };
 

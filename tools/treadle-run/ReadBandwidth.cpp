@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ReadBandwidth.h"
+#include "Parallel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -94,22 +95,30 @@ static uint64_t readBuffer(unsigned kernel, const uint64_t *buffer,
 // Samples
 //===----------------------------------------------------------------------===//
 
-ReadBandwidth::ReadBandwidth(size_t bytes)
-    : buffer(std::max<size_t>(bytes, 4096) / sizeof(uint64_t), 1) {}
+ReadBandwidth::ReadBandwidth(size_t bytes, unsigned threads)
+    : threads(threads),
+      buffer(std::max<size_t>(bytes, 4096) / sizeof(uint64_t), 1) {}
 
 void ReadBandwidth::sample() {
   // Long enough for the clock, short enough to stay interleaved with the work.
   const double least = 2e-3;
+  const size_t words = buffer.size() / threads;
   for (unsigned kernel = 0; kernel < 4; ++kernel) {
-    volatile uint64_t sink = 0;
-    size_t rounds = 0;
-    double start = now(), elapsed;
-    do {
-      sink = sink + readBuffer(kernel, buffer.data(), buffer.size());
-      ++rounds;
-      elapsed = now() - start;
-    } while (elapsed < least);
-    samples[kernel].push_back(static_cast<double>(rounds * size()) / elapsed);
+    std::atomic<uint64_t> sink{0};
+    auto read = [&](unsigned thread) {
+      uint64_t sum = 0;
+      for (size_t i = 0; i < rounds[kernel]; ++i) {
+        sum += readBuffer(kernel, buffer.data() + thread * words, words);
+        asm volatile("" ::: "memory"); // the next round reads anew
+      }
+      sink += sum;
+    };
+    double elapsed = secondsOnThreads(threads, read);
+    for (; elapsed < least; elapsed = secondsOnThreads(threads, read))
+      rounds[kernel] *= 2;
+    double bytes = static_cast<double>(rounds[kernel] * words * threads *
+                                       sizeof(uint64_t));
+    samples[kernel].push_back(bytes / elapsed);
   }
 }
 

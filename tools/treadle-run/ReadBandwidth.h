@@ -19,10 +19,11 @@ namespace treadle::run {
 
 /// Reads a buffer with one, two, four and eight streams side by side: which of them
 /// is fastest differs by machine and by whether the buffer is in cache, and the best
-/// is the ceiling that a model's reading of its weights is measured by.
+/// is the ceiling that a model's reading of its weights is measured by. Several threads
+/// read a part of the buffer each.
 class ReadBandwidth {
 public:
-  explicit ReadBandwidth(size_t bytes);
+  explicit ReadBandwidth(size_t bytes, unsigned threads = 1);
 
   /// Takes one sample of each kernel, in bytes per second.
   void sample();
@@ -37,8 +38,11 @@ public:
   size_t size() const { return buffer.size() * sizeof(buffer[0]); }
 
 private:
+  const unsigned threads;
   std::vector<uint64_t> buffer;
   std::vector<double> samples[4];
+  size_t rounds[4] = {1, 1, 1,
+                      1}; ///< that took long enough for the clock last time
 };
 
 } // namespace treadle::run

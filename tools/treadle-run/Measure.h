@@ -1,0 +1,69 @@
+//===- Measure.h - Timing a session's work --------------------- -*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_RUN_MEASURE_H
+#define TREADLE_RUN_MEASURE_H
+
+#include "Library.h"
+#include "Statistics.h"
+
+#include <string>
+#include <vector>
+
+namespace treadle::run {
+
+/// A model of gigabytes is measured less often: no further round begins after so
+/// many seconds, unless there have been too few for a median.
+constexpr double longestSeconds = 60;
+enum { fewestRepeats = 5 };
+
+/// A ceiling that spreads wider than this says nothing (another load on the machine).
+constexpr double widestSpread = 0.15;
+
+/// What read bandwidth is measured over: as much as the work reads, unless that is far
+/// beyond every cache.
+size_t bandwidthBytes(double bytes);
+
+/// Decodes tokens one by one from a position, or runs them from an empty session in
+/// one call, as often as is asked. Which ids these are makes no difference.
+class TokenWork {
+public:
+  enum Kind { Decode, Prefill };
+
+  /// Runs everything once, so that pages are touched and threads awake.
+  TokenWork(const Library &library, Session &session, Kind kind, uint64_t first,
+            uint64_t tokens);
+
+  /// Seconds of the work, which is repeated until the clock can tell; going back to
+  /// the first position is not counted.
+  double sample();
+
+  /// FNV-1a over the bits of the logits of every decoded token, of prefill the last:
+  /// equal on equal hardware.
+  uint64_t hashLogits();
+
+  uint64_t tokens() const { return ids.size(); }
+
+private:
+  void rewind();
+  /// `each` is called behind each row of logits.
+  template <typename Each> void work(const Each &each);
+
+  Session &session;
+  Kind kind;
+  std::vector<int32_t> ids;
+  std::vector<float> logits;
+  std::vector<unsigned char> mark; ///< of the first position; empty: none
+};
+
+/// The most memory that this process has had, in bytes; 0 where the system does not say.
+uint64_t peakMemory();
+
+} // namespace treadle::run
+
+#endif // TREADLE_RUN_MEASURE_H
