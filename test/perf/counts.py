@@ -30,11 +30,11 @@ _TENSOR = re.compile(r"tensor<\d+x(\d+)x\w+>")
 _OPERATION = re.compile(r"(?:%\S+ = )?treadle\.(\w+)\(?(.*)")
 
 
-def counts_of(compiler: Path, config: Path, dtype: str, options: tuple[str, ...] = ()) -> dict:
-    """The work of a config's model; `options` are those of treadle-compile."""
-    command = [compiler, config, f"--dtype={dtype}", "--to=program", "--rows=1", *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return parse(done.stdout)
+def counts_of(compiler: Path, config: Path, dtype: str) -> tuple[dict, int]:
+    """The work of a config's model, and the positions that it is compiled for by default; 0: no limit."""
+    command = [compiler, config, f"--dtype={dtype}", "--to=program", "--rows=1"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return parse(text), int(re.search(r"\bcapacity = (\d+)", text)[1])
 
 
 def parse(text: str) -> dict:

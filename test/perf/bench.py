@@ -1,0 +1,265 @@
+"""Measures what libraries do against what the machine can do: the program behind tools/dev/bench.
+
+For every run of the lists (runs.py): weights are made where there are none, the model is compiled, and model-bench
+measures the work and its ceiling in turn. Prints a line for each run and, with --json, writes all that was measured.
+docs/HowTo/Measure.md says how to read it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from math import prod
+from pathlib import Path
+
+import counts
+import machine
+import treadle
+from runs import Run, read_runs
+from treadle.random_weights import tensor_specs
+
+ROOT = Path(__file__).resolve().parents[2]
+LISTS = ROOT / "test/perf/runs"
+PUBLISHED = ("miniaxion", "neollm", "om", "llama", "nanohammer")
+# The ceiling's buffer, activations, and what the system needs beside a model.
+SPARE_MEMORY = 2 << 30
+COMPILATIONS = 3
+
+
+class Unable(Exception):
+    """Something that keeps the whole measurement from being made; the text says what, and what to do."""
+
+
+#
+# Weights and libraries
+#
+
+
+class Workshop:
+    """Makes what is measured, in a folder that keeps it from run to run."""
+
+    def __init__(self, build: Path, folder: Path):
+        self.build, self.folder = build, folder
+        self.compiler = build / "bin/treadle-compile"
+        self._counts: dict[tuple, tuple[dict, int]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def weights(self, config: Path) -> Path:
+        """Random weights in bf16, which f32 holds exactly: one file for both."""
+        path = self.folder / f"{_stem(config)}.safetensors"
+        if not path.exists() or path.stat().st_mtime < config.stat().st_mtime:
+            _say(f"making {_size(_weight_bytes(config, 2))} of random weights for {config}")
+            unfinished = path.with_suffix(".unfinished")
+            treadle.random_weights(config, unfinished, dtype="bf16", progress="off")
+            unfinished.rename(path)
+        return path
+
+    def library(self, run: Run) -> Path:
+        """The library of a run, with external weights; as users compile it, unless the run needs more positions."""
+        options = self._context_options(run)
+        path = self.folder / ("-".join([_stem(run.model), run.dtype, *options]).replace("--", "") + ".so")
+        newest = max(file.stat().st_mtime for file in (self.build / "lib/libTreadle.so", self.weights(run.model)))
+        if not path.exists() or path.stat().st_mtime < newest:
+            _say(f"compiling {path.name}")
+            self._compile(run, path, "--weights", self.weights(run.model), *options)
+        return path
+
+    def compile_alone(self, run: Run) -> tuple[float, int, int]:
+        """Seconds, peak memory and bytes of a compilation without weights."""
+        out = self.folder / "alone.so"
+        start = time.monotonic()
+        peak = self._compile(run, out)
+        seconds = time.monotonic() - start
+        size = out.stat().st_size
+        out.unlink()
+        return seconds, peak, size
+
+    def counts(self, run: Run) -> dict:
+        return self._describe(run)[0]
+
+    def _describe(self, run: Run) -> tuple[dict, int]:
+        key = run.model, run.dtype
+        if key not in self._counts:
+            self._counts[key] = counts.counts_of(self.compiler, run.model, run.dtype)
+        return self._counts[key]
+
+    def _context_options(self, run: Run) -> tuple[str, ...]:
+        capacity = self._describe(run)[1]
+        return (f"--max-context={run.context}",) if capacity and run.context > capacity else ()
+
+    def _compile(self, run: Run, out: Path, *options: str | Path) -> int:
+        """Peak memory of the compiler."""
+        command = [self.compiler, run.model, f"--dtype={run.dtype}", "--weights-mode=external", "-o", out, *options]
+        process = subprocess.Popen([*command, "--progress=off"], stderr=subprocess.PIPE, text=True)
+        message = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise Unable(f"{run.model} does not compile: {message.strip()}")
+        return usage.ru_maxrss * 1024
+
+
+def check_resources(workshop: Workshop, runs: Iterable[Run]) -> None:
+    """Says what the runs need, and raises Unable where the machine has less."""
+    disk, memory = 0, 0
+    for model in {run.model for run in runs}:
+        disk += 0 if (workshop.folder / f"{_stem(model)}.safetensors").exists() else _weight_bytes(model, 2)
+    for model, dtype in {(run.model, run.dtype) for run in runs}:
+        packed = _weight_bytes(model, counts.BYTES[dtype])
+        disk += 0 if (workshop.folder / f"{_stem(model)}-{dtype}.weights").exists() else packed
+        memory = max(memory, packed)
+    memory += SPARE_MEMORY
+    free_disk, free_memory = machine.free_disk(workshop.folder), machine.memory()["MemAvailable"]
+    _say(f"needs {_size(disk)} more on disk ({_size(free_disk)} free) and {_size(memory)} of memory "
+         f"({_size(free_memory)} available)")  # fmt: skip
+    if disk + (1 << 30) > free_disk:
+        raise Unable(f"{workshop.folder}: expected {_size(disk)} of free disk, got {_size(free_disk)}")
+    if memory > free_memory:
+        raise Unable(f"expected {_size(memory)} of available memory, got {_size(free_memory)}: choose smaller runs")
+
+
+def _weight_bytes(config: Path, element_bytes: int) -> int:
+    return element_bytes * sum(prod(spec.shape) for spec in tensor_specs(config).values())
+
+
+def _stem(config: Path) -> str:
+    return f"{config.parent.name}-{config.stem}"
+
+
+#
+# Measuring
+#
+
+
+def measure(workshop: Workshop, run: Run, repeats: int, threads: int) -> dict:
+    """What one run gave; its fields are those of ModelBench.cpp, and how it is called."""
+    named = {"run": run.name, "model": str(run.model), "dtype": run.dtype, "work": run.work}
+    if run.kind == "compile":
+        samples = [workshop.compile_alone(run) for _ in range(min(repeats, COMPILATIONS))]
+        seconds, peaks, sizes = zip(*samples)
+        return {**named, **_seconds(seconds), "peak_memory": max(peaks), "library_bytes": max(sizes)}
+    library = workshop.library(run)
+    if run.kind == "open":
+        samples = [_model_bench(workshop, run, library, {"kind": "open"}, threads) for _ in range(repeats)]
+        peak = max(sample["peak_memory"] for sample in samples)
+        return {**named, **_seconds([sample["seconds"][0] for sample in samples]), "peak_memory": peak}
+    work = {"kind": run.kind, "context": run.length, "repeats": repeats, "counts": workshop.counts(run)}
+    work["tokens"] = run.tokens if run.kind == "decode" else run.length
+    return {**named, **_model_bench(workshop, run, library, work, threads)}
+
+
+def _seconds(samples: Iterable[float]) -> dict:
+    samples = sorted(samples)
+    median, last = statistics.median(samples), len(samples) - 1
+    spread = (samples[(last * 9 + 5) // 10] - samples[(last + 5) // 10]) / median
+    return {"median_seconds": median, "spread": spread, "seconds": samples}
+
+
+def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict, threads: int) -> dict:
+    description = workshop.folder / f"work-{os.getpid()}.json"
+    description.write_text(json.dumps(work))
+    command = [workshop.build / "bin/model-bench", description, library, "--bench", f"--threads={threads}"]
+    command += [f"--loops={run.loops}", "--progress=off"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    description.unlink()
+    if done.returncode:
+        raise Unable(f"{run.name}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+#
+# Report
+#
+
+
+HEADER = f"{'run':40}{'tokens/s':>10}{'spread':>8}{'rate':>9} {'':8}{'ceiling':>9}{'spread':>8}{'share':>8}{'memory':>10}  hash"
+
+
+def line_of(result: dict) -> str:
+    name, memory = f"{result['run']:40}", f"{_size(result['peak_memory']) if result.get('peak_memory') else '':>10}"
+    if "tokens_per_second" not in result:
+        size = f"  {_size(result['library_bytes'])} of code" if "library_bytes" in result else ""
+        return f"{name}{result['median_seconds'] * 1e3:>8.1f} ms{result['spread']:>7.1%}{'':42}{memory}{size}"
+    line = f"{name}{result['tokens_per_second']:>10,.1f}{result['spread']:>8.1%}"
+    if "ceiling" not in result:
+        return line + f"{'':42}{memory}  {result.get('note', '')}"
+    share = "void" if result["void"] else f"{result['share']:.1%}"
+    ceiling = result["ceiling"]
+    line += f"{result['rate']:>9.2f} {result['unit']:8}{ceiling['median']:>9.2f}{ceiling['spread']:>8.1%}{share:>8}"
+    return f"{line}{memory}  {result['logits_hash']}"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _say(text: str) -> None:
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+#
+# Command line
+#
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/dev/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS.json", help="run lists; default: all published models")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures here")
+    parser.add_argument("--repeats", type=int, metavar="N", help="repeats of each run, instead of the lists'")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of models and ceilings (1)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only runs whose name contains this")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/release", metavar="DIR", help="build/release")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/bench", metavar="DIR",
+                        help="where weights, libraries and baselines are kept (build/bench)")  # fmt: skip
+    options = parser.parse_args()
+    options.runs = options.runs or [LISTS / f"{name}.json" for name in PUBLISHED]
+    if options.threads < 1 or (options.repeats is not None and options.repeats < 1):
+        parser.error("--threads and --repeats expect 1 or more")
+    return options
+
+
+def bench(options: argparse.Namespace) -> None:
+    runs = [run for path in options.runs for run in read_runs(path) if options.only in run.name]
+    if not runs:
+        raise Unable("no run is left to be made")
+    workshop = Workshop(options.build.resolve(), options.folder.resolve())
+    check_resources(workshop, runs)
+    about = machine.describe(workshop.build / "bin/model-bench", options.threads)
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    document = {"machine": about, "commit": commit.stdout.strip(), "threads": options.threads, "results": []}
+    print(f"{about['cpu']}, {about['cores']} cores, {about['kernel']}; {options.threads} thread(s), "
+          f"load {about['load']:.1f}\n{HEADER}", flush=True)  # fmt: skip
+
+    def note(result: dict) -> None:
+        print(line_of(result), flush=True)
+        document["results"].append(result)
+        # Whatever breaks later, what has been measured is kept.
+        if options.json:
+            options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+    for run in runs:
+        note(measure(workshop, run, options.repeats or run.repeats, options.threads))
+    if any(result.get("void") for result in document["results"]):
+        print("void: the ceiling spreads by more than 15 %; run again on a quiet machine")
+
+
+def main() -> int:
+    try:
+        bench(parse_options())
+    except (Unable, ValueError, OSError, treadle.CompileError) as error:
+        print(f"bench: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

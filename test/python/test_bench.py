@@ -1,0 +1,141 @@
+"""The benchmark harness of test/perf runs. Its times are never looked at here."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+
+import pytest
+from treadle.random_weights import tensor_specs
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "test/perf"))
+from counts import counts_of  # noqa: E402
+
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    """tools/dev/bench without building anything first."""
+    build = request.config.getoption("--treadle-build").resolve()
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, ROOT / "test/perf/bench.py", "--build", build, "--folder", tmp_path / "bench"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+        return subprocess.run([*program, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_smoke(bench: Bench, tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    done = bench(ROOT / "test/perf/runs/smoke.json", "--json", out)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(out.read_text())
+    assert {"cpu", "caches", "kernel", "ceilings"} <= set(document["machine"])
+    results = {result["run"]: result for result in document["results"]}
+    assert list(results) == [
+        "miniaxion/tiny f32 decode 16",
+        "miniaxion/tiny f32 prefill 64",
+        "miniaxion/tiny f32 open",
+        "miniaxion/tiny f32 compile",
+        "om/tiny f32 decode 48",
+        "om/tiny f32 prefill 64",
+        "neollm/tiny bf16 decode 256",
+    ]
+    for name, result in results.items():
+        assert re.search(rf"^{name} +[\d,.]+", done.stdout, re.M), done.stdout
+        assert result["peak_memory"] > 0 and len(result["seconds"]) == 2 and result["spread"] >= 0
+        if "ceiling" in result:
+            assert result["tokens_per_second"] > 0 and result["ceiling"]["median"] > 0
+            assert re.fullmatch("[0-9a-f]{16}", result["logits_hash"])
+
+    # 4 tokens behind 16 see 18.5 positions on average; keys and values of 2 x 12 in 4 blocks, and the mask.
+    weights = 4 * parameters("models/miniaxion/tiny.json")
+    states = 18.5 * (4 * 2 * 2 * 12 * 4 + 1)
+    found = results["miniaxion/tiny f32 decode 16"]["bytes_per_token"]
+    assert found["weights"] == weights and found["turns"] == 0
+    assert states <= found["states"] <= states + 64
+
+    # The period of 24 tokens ends at 48: what is measured is right before its turn.
+    assert results["om/tiny f32 decode 48"]["first"] == 44
+    assert results["neollm/tiny bf16 decode 256"]["first"] == 256
+    # A multiply-add for each weight of a matrix, more than attention needs.
+    assert 2 * 64 * (weights / 4 - 97 * 48) < results["miniaxion/tiny f32 prefill 64"]["flops"] < 4 * 64 * weights / 4
+
+
+def parameters(config: str) -> int:
+    return sum(prod(spec.shape) for spec in tensor_specs(ROOT / config).values())
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ("{", "{path}: Expecting property name"),
+        ('{"runs": {}}', '{path}: /runs: expected a list, got {}'),
+        ('{"runs": [{"model": "m.json"}]}', "{path}: /runs/0: expected 'dtypes', got [\"model\"]"),
+        ('{"runs": [{"modell": 1}]}', "{path}: /runs/0/modell: expected one of dtypes, loops, model,"),
+        (
+            '{"runs": [{"model": "m.json", "dtypes": ["f32", "f8"], "work": ["open"]}]}',
+            '{path}: /runs/0/dtypes/1: expected f32 or bf16, got "f8"',
+        ),
+        (
+            '{"runs": [{"model": "m.json", "dtypes": ["f32"], "work": ["decode"]}]}',
+            "{path}: /runs/0/work/0: expected 'decode N', 'prefill N', 'open' or 'compile', got \"decode\"",
+        ),
+        (
+            '{"runs": [{"model": "m.json", "dtypes": ["f32"], "work": ["open"], "tokens": 0}]}',
+            "{path}: /runs/0/tokens: expected a positive integer, got 0",
+        ),
+        ('{"runs": []}', "no run is left to be made"),
+    ],
+)
+def test_mistakes_in_a_list(bench: Bench, tmp_path: Path, runs: str, message: str) -> None:
+    path = tmp_path / "runs.json"
+    path.write_text(runs)
+    done = bench(path)
+    assert done.returncode == 1
+    assert message.replace("{path}", str(path)) in done.stderr
+
+
+def test_a_config_that_is_wrong(bench: Bench, tmp_path: Path) -> None:
+    config = json.loads((ROOT / "models/llama/tiny.json").read_text())
+    (tmp_path / "bad.json").write_text(json.dumps(config | {"hidden_act": "sine"}))
+    runs = {"runs": [{"model": str(tmp_path / "bad.json"), "dtypes": ["f32"], "work": ["compile"]}]}
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
+    done = bench(tmp_path / "runs.json")
+    assert done.returncode == 1
+    assert "error: " in done.stderr and "/hidden_act: expected silu" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "element_bytes", "unused"),
+    [
+        ("models/llama/1b.json", 2, ""),
+        ("models/miniaxion/0.9m.json", 4, ""),
+        ("models/neollm/110m.json", 4, ""),
+        # All rows of the embedding but one; with n-grams of three tokens but three.
+        ("models/nanohammer/1.5b.json", 4, "model.embed_tokens.weight"),
+        ("models/om/356m.json", 4, "embedder.weight"),
+    ],
+)
+def test_needed_weights(request: pytest.FixtureRequest, config: str, element_bytes: int, unused: str) -> None:
+    """The compiler's text and the reference's table of tensors agree on what a token needs."""
+    compiler = request.config.getoption("--treadle-build") / "bin/treadle-compile"
+    dtype = {4: "f32", 2: "bf16"}[element_bytes]
+    found = counts_of(compiler, ROOT / config, dtype)[0]
+    specs = tensor_specs(ROOT / config)
+    if "open" in found:
+        specs = {name: spec for name, spec in specs.items() if "state" not in name}
+    elements = {name: prod(spec.shape) for name, spec in specs.items()}
+    matrices = sum(size for name, size in elements.items() if len(specs[name].shape) > 1)
+    if unused:
+        rows = 3 if "open" in found else 1
+        matrices -= elements[unused] - rows * specs[unused].shape[1]
+    vectors = sum(size for name, size in elements.items() if len(specs[name].shape) < 2)
+    assert found["token_weight_bytes"] == matrices * element_bytes + vectors * 4

@@ -1,0 +1,53 @@
+"""The program behind tools/dev/plot-bench."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+# The same results give the same file.
+matplotlib.rcParams["svg.hashsalt"] = "treadle"
+from matplotlib import pyplot  # noqa: E402
+
+TITLES = {"decode": "read bandwidth", "prefill": "peak of multiply-adds"}
+
+
+def main(results: str, folder: str = ".") -> None:
+    document = json.loads(Path(results).read_text())
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for kind, ceiling in TITLES.items():
+        runs = [result for result in document["results"] if result.get("work", "").startswith(kind)]
+        if runs:
+            out = Path(folder) / f"bench-{kind}.svg"
+            draw(document, runs, f"{kind}: per cent of {ceiling}", out)
+            print(out)
+
+
+def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
+    """Bars from the top down, in the order in which they were measured; void ones are hatched, baselines grey."""
+    figure, axes = pyplot.subplots(figsize=(7, 1.4 + 0.32 * len(runs)), layout="constrained")
+    names = [f"{run['program']}: {run['run']}" if "program" in run else run["run"] for run in runs]
+    shares = [100 * run.get("share", 0) for run in runs]
+    bars = axes.barh(range(len(runs)), shares, color=["0.6" if "program" in run else "C0" for run in runs])
+    for run, share, bar in zip(runs, shares, bars):
+        if run.get("void"):
+            bar.set_hatch("//")
+        rate = run["tokens_per_second"]
+        label = f"{rate:,.{0 if rate >= 100 else 1}f} tokens/s" + (", void" if run.get("void") else "")
+        axes.annotate(label, (share, bar.get_y() + bar.get_height() / 2), (4, 0),
+                      textcoords="offset points", va="center", fontsize="small")  # fmt: skip
+    axes.set_yticks(range(len(runs)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(140, 1.3 * max(shares)))
+    axes.set_xticks(range(0, 101, 20))
+    axes.axvline(100, color="0.3", linewidth=0.8)
+    machine, threads = document["machine"], document["threads"]
+    axes.set_xlabel(f"% of what {machine['cpu']} does on {threads} thread{'s' if threads > 1 else ''}")
+    axes.set_title(title)
+    figure.savefig(out, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
