@@ -19,6 +19,7 @@ from pathlib import Path
 import counts
 import machine
 import treadle
+from baselines import Baselines
 from runs import Run, read_runs
 from treadle.random_weights import tensor_specs
 
@@ -149,7 +150,8 @@ def measure(workshop: Workshop, run: Run, repeats: int, threads: int) -> dict:
         return {**named, **_seconds([sample["seconds"][0] for sample in samples]), "peak_memory": peak}
     work = {"kind": run.kind, "context": run.length, "repeats": repeats, "counts": workshop.counts(run)}
     work["tokens"] = run.tokens if run.kind == "decode" else run.length
-    return {**named, **_model_bench(workshop, run, library, work, threads)}
+    per_weight = library.with_suffix(".weights").stat().st_size / _weight_bytes(run.model, 1)
+    return {**named, **_model_bench(workshop, run, library, work, threads), "bytes_per_weight": per_weight}
 
 
 def _seconds(samples: Iterable[float]) -> dict:
@@ -176,17 +178,29 @@ def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict, thread
 #
 
 
-HEADER = f"{'run':40}{'tokens/s':>10}{'spread':>8}{'rate':>9} {'':8}{'ceiling':>9}{'spread':>8}{'share':>8}{'memory':>10}  hash"
+COLUMNS = {
+    "run": -40,
+    "tokens/s": 10,
+    "spread": 8,
+    "rate": 9,
+    "": 9,
+    "ceiling": 9,
+    " spread": 8,
+    "share": 8,
+    "memory": 10,
+}
+HEADER = "".join(f"{name:{'<' if width < 0 else '>'}{abs(width)}}" for name, width in COLUMNS.items()) + "  hash"
 
 
 def line_of(result: dict) -> str:
-    name, memory = f"{result['run']:40}", f"{_size(result['peak_memory']) if result.get('peak_memory') else '':>10}"
+    name = f"{'  ' + result['program'] if 'program' in result else result['run']:40}"
+    memory = f"{_size(result['peak_memory']) if result.get('peak_memory') else '':>10}"
     if "tokens_per_second" not in result:
         size = f"  {_size(result['library_bytes'])} of code" if "library_bytes" in result else ""
         return f"{name}{result['median_seconds'] * 1e3:>8.1f} ms{result['spread']:>7.1%}{'':42}{memory}{size}"
     line = f"{name}{result['tokens_per_second']:>10,.1f}{result['spread']:>8.1%}"
-    if "ceiling" not in result:
-        return line + f"{'':42}{memory}  {result.get('note', '')}"
+    if "program" in result:
+        return f"{line}{'':35}{result['share']:>8.1%}{memory}  {result['note']}"
     share = "void" if result["void"] else f"{result['share']:.1%}"
     ceiling = result["ceiling"]
     line += f"{result['rate']:>9.2f} {result['unit']:8}{ceiling['median']:>9.2f}{ceiling['spread']:>8.1%}{share:>8}"
@@ -212,11 +226,12 @@ def _say(text: str) -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/dev/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS.json", help="run lists; default: all published models")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS.json", help="run lists (all published models)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures here")
     parser.add_argument("--repeats", type=int, metavar="N", help="repeats of each run, instead of the lists'")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of models and ceilings (1)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only runs whose name contains this")
+    parser.add_argument("--baselines", action="store_true", help="install and run PyTorch and llama.cpp as well")
     parser.add_argument("--build", type=Path, default=ROOT / "build/release", metavar="DIR", help="build/release")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/bench", metavar="DIR",
                         help="where weights, libraries and baselines are kept (build/bench)")  # fmt: skip
@@ -246,8 +261,15 @@ def bench(options: argparse.Namespace) -> None:
         if options.json:
             options.json.write_text(json.dumps(document, indent=1) + "\n")
 
+    baselines = Baselines(workshop.folder, _say) if options.baselines else None
     for run in runs:
-        note(measure(workshop, run, options.repeats or run.repeats, options.threads))
+        repeats = options.repeats or run.repeats
+        ours = measure(workshop, run, repeats, options.threads)
+        note(ours)
+        for theirs in baselines.measure(run, workshop.weights(run.model), repeats, ours) if baselines else []:
+            note(theirs)
+    for failure in baselines.failures if baselines else []:
+        print(f"missing: {failure}")
     if any(result.get("void") for result in document["results"]):
         print("void: the ceiling spreads by more than 15 %; run again on a quiet machine")
 

@@ -77,7 +77,7 @@ def parameters(config: str) -> int:
     ("runs", "message"),
     [
         ("{", "{path}: Expecting property name"),
-        ('{"runs": {}}', '{path}: /runs: expected a list, got {}'),
+        ('{"runs": {}}', "{path}: /runs: expected a list, got {}"),
         ('{"runs": [{"model": "m.json"}]}', "{path}: /runs/0: expected 'dtypes', got [\"model\"]"),
         ('{"runs": [{"modell": 1}]}', "{path}: /runs/0/modell: expected one of dtypes, loops, model,"),
         (

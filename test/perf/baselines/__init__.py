@@ -1,0 +1,187 @@
+"""Other programs that run the same models with the same weights: PyTorch eager for MiniAxion, llama.cpp for Llama.
+
+`tools/dev/bench --baselines` installs and runs them; nothing else needs them.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runs import Run
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+REQUIREMENTS = HERE / "requirements.txt"
+LLAMA_CPP = "llama-cpp-python==0.3.36"
+"""Its source distribution carries the source of llama.cpp."""
+TOKEN_WORK = ("decode", "prefill")
+# PyTorch's wheels bring CUDA along; llama.cpp's build and its copy of the weights come on top.
+NEEDED_DISK = 12 << 30
+NEEDED_TOOLS = ("cmake", "ninja", "clang-22", "clang++-22")
+
+
+class Missing(Exception):
+    """A baseline that cannot be installed or run here; the text says what failed."""
+
+
+class Baselines:
+    """Installs a baseline when the first run needs it. What cannot be had is in `failures`, and asked for no more."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]):
+        self._folder, self._say = folder / "baselines", say
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.failures: list[str] = []
+        self._broken: set[str] = set()
+
+    def measure(self, run: Run, weights: Path, repeats: int, ours: dict) -> list[dict]:
+        """What the baseline of this run gives, if it has one, beside `ours`."""
+        family = json.loads(run.model.read_text())["model_type"]
+        program = {("miniaxion", "f32"): _torch, ("llama", "bf16"): _llama_cpp}.get((family, run.dtype))
+        if not program or run.kind not in TOKEN_WORK or run.loops != 1 or program.__name__ in self._broken:
+            return []
+        try:
+            return [_beside(ours, result) for result in program(self, run, weights, repeats)]
+        except (Missing, OSError) as error:
+            self._broken.add(program.__name__)
+            self.failures.append(f"{program.__doc__.split(':')[0]}: {error}")
+            return []
+
+    def python(self) -> Path:
+        """A Python with the requirements."""
+        venv = self._folder / "venv"
+        stamp = venv / REQUIREMENTS.name
+        if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
+            self._require_disk()
+            self._say(f"installing PyTorch and gguf into {venv}: about 5 GB")
+            self.call([sys.executable, "-m", "venv", "--clear", venv])
+            self.call([venv / "bin/pip", "install", "--quiet", "-r", REQUIREMENTS])
+            shutil.copy(REQUIREMENTS, stamp)
+        return venv / "bin/python3"
+
+    def llama_bench(self) -> Path:
+        """llama.cpp's own benchmark, built for this machine."""
+        source, sdist = self._folder / "llama.cpp", self._folder / "llama-sdist"
+        program = source / "build/bin/llama-bench"
+        if not program.exists():
+            self._require_disk()
+            for tool in NEEDED_TOOLS:
+                if not shutil.which(tool):
+                    raise Missing(f"no {tool}: tools/dev/setup installs it")
+            self._say(f"building llama.cpp in {source}: this takes a quarter of an hour")
+            if not any(sdist.glob("*.tar.gz")):
+                package = LLAMA_CPP.partition("==")[0]
+                self.call([self.python().with_name("pip"), "download", "--quiet", "--no-deps", "--no-binary", package,
+                           LLAMA_CPP, "-d", sdist])  # fmt: skip
+            if not source.exists():
+                with tarfile.open(next(sdist.glob("*.tar.gz"))) as archive:
+                    archive.extractall(sdist, filter="data")
+                next(path for path in sdist.iterdir() if path.is_dir()).rename(source)
+            options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER=clang-22", "-DCMAKE_CXX_COMPILER=clang++-22"]
+            options += ["-DGGML_NATIVE=ON", "-DGGML_OPENMP=OFF", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_OPENSSL=OFF"]
+            options += [f"-DLLAMA_BUILD_{part}=OFF" for part in ("TESTS", "EXAMPLES", "SERVER")]
+            self.call(
+                ["nice", "cmake", "-G", "Ninja", "-S", source / "vendor/llama.cpp", "-B", source / "build", *options]
+            )
+            self.call(["nice", "cmake", "--build", source / "build", "--target", "llama-bench", "-j2"])
+        return program
+
+    def gguf(self, run: Run, weights: Path) -> Path:
+        out = self._folder / f"{run.model.parent.name}-{run.model.stem}.gguf"
+        if not out.exists() or out.stat().st_mtime < weights.stat().st_mtime:
+            self._say(f"writing {out.name}")
+            self.call([self.python(), HERE / "llama_gguf.py", run.model, weights, out])
+        return out
+
+    def call(self, command: list) -> tuple[str, int]:
+        """Standard output and peak memory of a command. Raises Missing with its last words."""
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+        with (self._folder / "log").open("w+") as log:
+            process = subprocess.Popen(
+                list(map(str, command)), stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
+            output = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            log.seek(0)
+            if process.returncode:
+                words = (log.read().strip() or output.strip()).splitlines()
+                raise Missing(f"{Path(str(command[0])).name} failed: {words[-1] if words else process.returncode}")
+        return output, usage.ru_maxrss * 1024
+
+    def _require_disk(self) -> None:
+        if shutil.disk_usage(self._folder).free < NEEDED_DISK:
+            raise Missing(f"{self._folder}: expected {NEEDED_DISK >> 30} GB of free disk")
+
+
+def _beside(ours: dict, result: dict) -> dict:
+    """The result as one of the same work: it needs the same bytes and operations."""
+    times = ours["tokens_per_second"] / result["tokens_per_second"]
+    shared = {key: ours[key] for key in ("run", "model", "dtype", "work")}
+    per_weight = f"; {result['bytes_per_weight']:.2f} bytes a weight" if "bytes_per_weight" in result else ""
+    note = f"Treadle is {times:.2f} times as fast{per_weight}"
+    return {**shared, **result, "share": ours["share"] / times, "void": ours["void"], "times": times, "note": note}
+
+
+def _spread(samples: list[float]) -> float:
+    samples, last = sorted(samples), len(samples) - 1
+    return (samples[(last * 9 + 5) // 10] - samples[(last + 5) // 10]) / statistics.median(samples)
+
+
+def _thread_counts() -> list[int]:
+    return sorted({1, len(os.sched_getaffinity(0))})
+
+
+def _torch(baselines: Baselines, run: Run, weights: Path, repeats: int) -> Iterator[dict]:
+    """PyTorch eager: a KV cache, the best of one thread and all."""
+    results = []
+    for threads in _thread_counts():
+        command = [
+            baselines.python(),
+            HERE / "miniaxion_eager.py",
+            run.model,
+            weights,
+            run.kind,
+            run.length,
+            run.tokens,
+        ]
+        output, peak = baselines.call([*command, repeats, threads])
+        found = json.loads(output)
+        results.append({"threads": threads, "peak_memory": peak, **found})
+    best = min(results, key=lambda result: statistics.median(result["seconds"]))
+    tokens = run.tokens if run.kind == "decode" else run.length
+    yield {
+        "program": f"PyTorch {best['version']} eager, {best['threads']} thread(s)",
+        "tokens_per_second": tokens / statistics.median(best["seconds"]),
+        "spread": _spread(best["seconds"]),
+        "peak_memory": best["peak_memory"],
+        "error": best["error"],
+        "attempts": results,
+    }
+
+
+def _llama_cpp(baselines: Baselines, run: Run, weights: Path, repeats: int) -> Iterator[dict]:
+    """llama.cpp: flash attention off and on, keys and values in bf16, each with the best of one thread and all."""
+    command = [baselines.llama_bench(), "-m", baselines.gguf(run, weights), "-o", "json", "-r", repeats]
+    command += ["-t", ",".join(map(str, _thread_counts())), "-fa", "0,1", "-ctk", "bf16", "-ctv", "bf16", "-ngl", "0"]
+    command += ["-p", 0, "-n", run.tokens, "-d", run.length] if run.kind == "decode" else ["-p", run.length, "-n", 0]
+    output, peak = baselines.call(command)
+    results = json.loads(output)
+    for flash in (False, True):
+        attempts = [result for result in results if bool(result["flash_attn"]) == flash]
+        if not attempts:
+            raise Missing("llama-bench gave no result")
+        best = max(attempts, key=lambda result: statistics.median(result["samples_ts"]))
+        yield {
+            "program": f"llama.cpp, flash {'on' if flash else 'off'}, {best['n_threads']} thread(s)",
+            "tokens_per_second": statistics.median(best["samples_ts"]),
+            "spread": _spread(best["samples_ts"]),
+            "peak_memory": peak,
+            "bytes_per_weight": best["model_size"] / best["model_n_params"],
+            "attempts": attempts,
+        }
