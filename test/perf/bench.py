@@ -61,13 +61,16 @@ class Workshop:
 
     def library(self, run: Run) -> Path:
         """The library of a run, with external weights; as users compile it, unless the run needs more positions."""
-        options = self._context_options(run)
-        path = self.folder / ("-".join([_stem(run.model), run.dtype, *options]).replace("--", "") + ".so")
+        path = self.library_path(run)
         newest = max(file.stat().st_mtime for file in (self.build / "lib/libTreadle.so", self.weights(run.model)))
         if not path.exists() or path.stat().st_mtime < newest:
             _say(f"compiling {path.name}")
-            self._compile(run, path, "--weights", self.weights(run.model), *options)
+            self._compile(run, path, "--weights", self.weights(run.model), *self._context_options(run))
         return path
+
+    def library_path(self, run: Run) -> Path:
+        name = "-".join([_stem(run.model), run.dtype, *self._context_options(run)]).replace("--", "")
+        return self.folder / f"{name}.so"
 
     def compile_alone(self, run: Run) -> tuple[float, int, int]:
         """Seconds, peak memory and bytes of a compilation without weights."""
@@ -106,13 +109,14 @@ class Workshop:
 
 def check_resources(workshop: Workshop, runs: Iterable[Run]) -> None:
     """Says what the runs need, and raises Unable where the machine has less."""
-    disk, memory = 0, 0
-    for model in {run.model for run in runs}:
-        disk += 0 if (workshop.folder / f"{_stem(model)}.safetensors").exists() else _weight_bytes(model, 2)
-    for model, dtype in {(run.model, run.dtype) for run in runs}:
-        packed = _weight_bytes(model, counts.BYTES[dtype])
-        disk += 0 if (workshop.folder / f"{_stem(model)}-{dtype}.weights").exists() else packed
-        memory = max(memory, packed)
+    wanted = {workshop.folder / f"{_stem(run.model)}.safetensors": _weight_bytes(run.model, 2) for run in runs}
+    packed = {
+        workshop.library_path(run).with_suffix(".weights"): _weight_bytes(run.model, counts.BYTES[run.dtype])
+        for run in runs
+        if run.kind != "compile"
+    }
+    disk = sum(size for path, size in (wanted | packed).items() if not path.exists())
+    memory = max(packed.values(), default=0)
     memory += SPARE_MEMORY
     free_disk, free_memory = machine.free_disk(workshop.folder), machine.memory()["MemAvailable"]
     _say(f"needs {_size(disk)} more on disk ({_size(free_disk)} free) and {_size(memory)} of memory "
@@ -277,7 +281,10 @@ def bench(options: argparse.Namespace) -> None:
 def main() -> int:
     try:
         bench(parse_options())
-    except (Unable, ValueError, OSError, treadle.CompileError) as error:
+    except subprocess.CalledProcessError as error:
+        print(f"bench: error: {(error.stderr or str(error)).strip()}", file=sys.stderr)
+        return 1
+    except (Unable, ValueError, OSError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -9,7 +9,6 @@
 #include "MultiplyAddPeak.h"
 #include "Parallel.h"
 
-#include <cstddef>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -91,16 +90,23 @@ MultiplyAdd MultiplyAddPeak::kindForBF16() {
 }
 
 void MultiplyAddPeak::sample() {
+  // So that another load shows, as in ReadBandwidth.
+  const double least = 2e-3;
   std::atomic<double> operations{0};
-  double elapsed = secondsOnThreads(threads, [&](unsigned) {
+  auto multiply = [&](unsigned) {
     volatile float sink = 0;
+    for (size_t i = 0; i < rounds; ++i)
 #ifdef __x86_64__
-    operations = kind == MultiplyAdd::bf16Pairs ? multiplyPairs(sink)
-                                                : multiplyAddWidest(sink);
+      operations = kind == MultiplyAdd::bf16Pairs ? multiplyPairs(sink)
+                                                  : multiplyAddWidest(sink);
 #else
-    operations = multiplyAddWidest(sink);
+      operations = multiplyAddWidest(sink);
 #endif
-  });
-  // Each thread does as many.
-  samples.push_back(operations * threads / elapsed);
+  };
+  double elapsed = secondsOnThreads(threads, multiply);
+  for (; elapsed < least; elapsed = secondsOnThreads(threads, multiply))
+    rounds *= 2;
+  // Each call of each thread does as many.
+  samples.push_back(operations * static_cast<double>(rounds) * threads /
+                    elapsed);
 }

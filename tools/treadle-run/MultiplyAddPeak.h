@@ -11,6 +11,7 @@
 
 #include "Statistics.h"
 
+#include <cstddef>
 #include <vector>
 
 namespace treadle::run {
@@ -30,7 +31,7 @@ public:
   /// `bf16Pairs` where this processor has it, f32 elsewhere.
   static MultiplyAdd kindForBF16();
 
-  /// Takes one sample.
+  /// Takes one sample, of some milliseconds.
   void sample();
 
   /// Floating-point operations per second; a multiply-add counts two.
@@ -39,6 +40,7 @@ public:
 private:
   MultiplyAdd kind;
   unsigned threads;
+  size_t rounds = 1; ///< that took long enough last time
   std::vector<double> samples;
 };
 
