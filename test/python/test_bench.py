@@ -69,6 +69,34 @@ def test_smoke(bench: Bench, tmp_path: Path) -> None:
     assert 2 * 64 * (weights / 4 - 97 * 48) < results["miniaxion/tiny f32 prefill 64"]["flops"] < 4 * 64 * weights / 4
 
 
+def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Path) -> None:
+    """Periods of 8 tokens: 2 rows open one, 3 close it. Keys and mask take 33 bytes a row, ids 4, turns' states 80."""
+    needs = {
+        "token_weight_bytes": 1000,
+        "attended": ["keys", "mask"],
+        "forward": {"flops": 1000, "key_flops": 10},
+        "head": {"flops": 500},
+        "open": {"weight_bytes": 200, "flops": 100},
+        "close": {"weight_bytes": 300, "flops": 100},
+    }
+
+    def measure(kind: str, tokens: int) -> dict:
+        work = {"kind": kind, "context": 0, "tokens": tokens, "repeats": 1, "counts": needs}
+        (tmp_path / "work.json").write_text(json.dumps(work))
+        program = request.config.getoption("--treadle-build").resolve() / "bin/model-bench"
+        command = [program, tmp_path / "work.json", toys / "turns.so", "--bench", "--threads=1"]
+        return json.loads(subprocess.check_output(command, text=True))
+
+    found = measure("decode", 64)["bytes_per_token"]
+    assert found["weights"] == 1000
+    assert found["states"] == 33 * (2 + 4.5) + 2 * 4
+    opened, closed = 2 * 33 + 80 + 200, (2 + 8 + 3) * 33 + 2 * 80 + 300
+    assert found["turns"] == (8 * opened + 7 * closed) / 64
+
+    keys = 16 * (8 * 2 + 8 * 9 / 2)
+    assert measure("prefill", 128)["flops"] == 128 * 1000 + 10 * keys + 500 + 100 * (16 * 2 + 15 * 3)
+
+
 def parameters(config: str) -> int:
     return sum(prod(spec.shape) for spec in tensor_specs(ROOT / config).values())
 
