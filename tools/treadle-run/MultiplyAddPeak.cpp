@@ -18,22 +18,26 @@ using namespace treadle::run;
 /// More chains than latency x throughput of any current core needs, fewer than its registers.
 enum { chains = 12, roundsPerSample = 100000 };
 
-/// Returns the operations that it did; `sink` keeps the sums from being removed.
+template <unsigned Lanes> struct FloatsOf {
+  typedef float Type __attribute__((vector_size(4 * Lanes)));
+};
+
+/// Returns the operations that it did; `sink` keeps the sums from being removed. Compilers make one
+/// fused instruction of a product and a sum in one expression.
 template <unsigned Lanes>
 static inline __attribute__((always_inline)) double
 multiplyAdd(volatile float &sink) {
-  typedef float Vector __attribute__((vector_size(4 * Lanes)));
+  using Vector = typename FloatsOf<Lanes>::Type;
   Vector sums[chains] = {}, factor = {}, step = {};
-  for (unsigned lane = 0; lane < Lanes; ++lane) {
-    factor[lane] = 0.5f;
-    step[lane] = 1.0f;
-  }
+  factor += 0.5f;
+  step += 1.0f;
   for (int chain = 0; chain < chains; ++chain)
     sums[chain][0] =
         static_cast<float>(chain); // all different, or they would be one
   for (size_t round = 0; round < roundsPerSample; ++round)
-    for (Vector &sum : sums)
-      sum = __builtin_elementwise_fma(sum, factor, step);
+#pragma GCC unroll 12
+    for (int chain = 0; chain < chains; ++chain)
+      sums[chain] = sums[chain] * factor + step;
   float total = 0;
   for (Vector sum : sums)
     total += sum[0];
@@ -61,8 +65,9 @@ multiplyPairs(volatile float &sink) {
   const __m512bh factor = (__m512bh)_mm512_set1_epi16(0x3f00); // 0.5
   const __m512bh step = (__m512bh)_mm512_set1_epi16(0x3f80);   // 1.0
   for (size_t round = 0; round < roundsPerSample; ++round)
-    for (__m512 &sum : sums)
-      sum = _mm512_dpbf16_ps(sum, factor, step);
+#pragma GCC unroll 12
+    for (int chain = 0; chain < chains; ++chain)
+      sums[chain] = _mm512_dpbf16_ps(sums[chain], factor, step);
   float total = 0;
   for (__m512 sum : sums)
     total += sum[0];
