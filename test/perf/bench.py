@@ -246,7 +246,8 @@ def parse_options() -> argparse.Namespace:
     return options
 
 
-def bench(options: argparse.Namespace) -> None:
+def bench(options: argparse.Namespace) -> bool:
+    """Whether all that was asked for could be had."""
     runs = [run for path in options.runs for run in read_runs(path) if options.only in run.name]
     if not runs:
         raise Unable("no run is left to be made")
@@ -276,18 +277,18 @@ def bench(options: argparse.Namespace) -> None:
         print(f"missing: {failure}")
     if any(result.get("void") for result in document["results"]):
         print("void: the ceiling spreads by more than 15 %; run again on a quiet machine")
+    return not (baselines and baselines.failures)
 
 
 def main() -> int:
     try:
-        bench(parse_options())
+        return 0 if bench(parse_options()) else 1
     except subprocess.CalledProcessError as error:
         print(f"bench: error: {(error.stderr or str(error)).strip()}", file=sys.stderr)
         return 1
     except (Unable, ValueError, OSError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from treadle.random_weights import tensor_specs
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "test/perf"))
+import baselines  # noqa: E402
 from counts import counts_of  # noqa: E402
+from runs import read_runs  # noqa: E402
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -95,6 +97,17 @@ def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Pa
 
     keys = 16 * (8 * 2 + 8 * 9 / 2)
     assert measure("prefill", 128)["flops"] == 128 * 1000 + 10 * keys + 500 + 100 * (16 * 2 + 15 * 3)
+
+
+def test_a_baseline_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(baselines, "NEEDED_DISK", 1 << 60)
+    said: list[str] = []
+    found = baselines.Baselines(tmp_path, said.append)
+    runs = read_runs(ROOT / "test/perf/runs/miniaxion.json") + read_runs(ROOT / "test/perf/runs/neollm.json")
+    assert all(found.measure(run, tmp_path / "weights", 1, {}) == [] for run in runs)
+    folder = tmp_path / "baselines"
+    assert found.failures == [f"PyTorch eager: {folder}: expected {1 << 30} GB of free disk"]
+    assert said == []
 
 
 def parameters(config: str) -> int:

@@ -27,8 +27,9 @@ def main(results: str, folder: str = ".") -> None:
 
 def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     """Bars from the top down, in the order in which they were measured; void ones are hatched, baselines grey."""
-    figure, axes = pyplot.subplots(figsize=(7, 1.4 + 0.32 * len(runs)), layout="constrained")
-    names = [f"{run['program']}: {run['run']}" if "program" in run else run["run"] for run in runs]
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.25 * len(runs)), layout="constrained")
+    # A baseline follows the run of ours that it goes with.
+    names = [run.get("program", run["run"]) for run in runs]
     shares = [100 * run.get("share", 0) for run in runs]
     bars = axes.barh(range(len(runs)), shares, color=["0.6" if "program" in run else "C0" for run in runs])
     for run, share, bar in zip(runs, shares, bars):
@@ -39,7 +40,7 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
         axes.annotate(label, (share, bar.get_y() + bar.get_height() / 2), (4, 0),
                       textcoords="offset points", va="center", fontsize="small")  # fmt: skip
     axes.set_yticks(range(len(runs)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(runs) - 0.4, -0.6)
     axes.set_xlim(0, max(140, 1.3 * max(shares)))
     axes.set_xticks(range(0, 101, 20))
     axes.axvline(100, color="0.3", linewidth=0.8)
