@@ -7,7 +7,7 @@ import datetime
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from treadle._capi import Status, TreadleError
 
 Message = Mapping[str, Any]
 """{"role": "system", "user" or "assistant", "content": text}, and what else a template asks for."""
+
+MAX_PENDING = 16
+"""How many ids may wait for the rest of a character, which has four bytes at most."""
 
 
 class ChatTokenizer:
@@ -82,6 +85,35 @@ class ChatTokenizer:
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TreadleError(Status.INVALID_ARGUMENT, f"the chat template of {self.folder}: {error!s:.300}") from None
+
+
+class TextStream:
+    """The text of ids that come one by one, in pieces of whole characters. Each piece is decoded behind the ids of the
+    one before, since decoders treat the beginning of a text apart, and so takes no longer the longer the text is."""
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]):
+        self._decode = decode
+        self._ids: list[int] = []
+        self._context = 0  # how many of them have been said
+
+    def push(self, token: int) -> str:
+        """What can be said now; nothing where it may end in half a character."""
+        self._ids.append(token)
+        return self._take(len(self._ids) - self._context >= MAX_PENDING)
+
+    def finish(self) -> str:
+        """What has not been said."""
+        return self._take(True)
+
+    def _take(self, as_it_is: bool) -> str:
+        said, text = self._decode(self._ids[: self._context]), self._decode(self._ids)
+        if len(text) > len(said) and (as_it_is or not text.endswith("\ufffd")):
+            self._ids = self._ids[self._context :]
+            self._context = len(self._ids)
+            return text[len(said) :]
+        if as_it_is:
+            del self._ids[self._context :]
+        return ""
 
 
 #

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, Literal
 
 from treadle._capi import Status, TreadleError
-from treadle._tokenizer import ChatTokenizer, Message
+from treadle._tokenizer import ChatTokenizer, Message, TextStream
 from treadle.model import Model
 
 MARKS = 4
@@ -47,6 +47,7 @@ class Chat:
         self.messages: list[Message] = list(self._system)
         self.session = model.session(loops=loops, context=context)
         self._held: list[int] = []  # the ids that the session holds
+        self._latest = object()  # stands for the stream that has begun last
         self._period: int = model.info["period"]
         # States that truncation cannot cut are gone back to by checkpoints: (position, mark), oldest first.
         self._needs_marks = any(s["kind"] != "append" and not s["by_turn"] for s in model.info["states"])
@@ -73,7 +74,8 @@ class Chat:
         the conversation does not fit into the context, a `TreadleError` of status FULL says so: before anything has
         been run if it is the message that does not fit, after the last piece if it is the answer.
 
-        The answer joins `messages` as far as it has come, also where it is broken off.
+        The answer joins `messages` as it comes, and stays where it is broken off. A stream that `reset` or another one
+        has followed raises INVALID_ARGUMENT where it is continued, and changes nothing.
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected a string, got {type(text).__name__}")
@@ -90,31 +92,32 @@ class Chat:
             )
         # Refuses bad options; the first token of it would come from a call that runs all but the last id before.
         tokens = self.session.generate(ids[-1:], max_new_tokens, temperature, top_k, top_p, seed, stops)
+        stream = self._latest = object()
         self._run(ids[self._rewind(ids[:-1]) : -1])
         if self._needs_marks:
             self._take_mark()
 
-        new: list[int] = []
-        shown = 0
-        answer = ""
-        try:
-            for token in tokens:
-                self._mark_period()
-                new.append(token)
-                answer = self._tokenizer.decode([token for token in new if token not in stops])
-                if len(answer) > shown and not answer.endswith("\ufffd"):  # perhaps half a character
-                    yield answer[shown:]
-                    shown = len(answer)
-        finally:
-            self._held = (ids + new)[: self.session.position]
-            self.messages = [*messages, {"role": "assistant", "content": answer}]
-        if shown < len(answer):
-            yield answer[shown:]
-        if len(new) < max_new_tokens and new[-1] not in stops:
+        answer = {"role": "assistant", "content": ""}
+        self.messages = [*messages, answer]
+        text, pending, ended, count = TextStream(self._tokenizer.decode), ids[-1], False, 0
+        for token in tokens:
+            self._held.append(pending)  # has been run, for this token to come of it
+            self._mark_period()
+            pending, ended, count = token, token in stops, count + 1
+            if not ended and (piece := text.push(token)):
+                answer["content"] += piece
+                yield piece
+                self._check_latest(stream)
+        if not count:  # none was asked for
+            self._held.append(pending)
+        if piece := text.finish():
+            answer["content"] += piece
+            yield piece
+            self._check_latest(stream)
+        if count < max_new_tokens and not ended:
             raise TreadleError(
                 Status.FULL,
-                f"the context of {context} tokens is full: the answer ends after {len(new)} of its own; "
-                "reset() begins anew",
+                f"the context of {context} tokens is full: the answer ends after {count} of its own; reset() begins anew",
             )
 
     def reset(self) -> None:
@@ -123,6 +126,14 @@ class Chat:
         self.messages = list(self._system)
         self._held.clear()
         self._marks.clear()
+        self._latest = object()
+
+    def _check_latest(self, stream: object) -> None:
+        """The session and the messages are those of the stream that has begun last."""
+        if stream is not self._latest:
+            raise TreadleError(
+                Status.INVALID_ARGUMENT, "this answer is over: the conversation has gone on or begun anew since"
+            )
 
     #
     # The session
@@ -139,10 +150,12 @@ class Chat:
 
     def _rewind(self, ids: list[int]) -> int:
         """Takes the session back to where it holds a beginning of `ids` and nothing else; returns the position."""
+        held = self.session.position
+        del self._held[held:]
         common = 0
         while common < min(len(ids), len(self._held)) and ids[common] == self._held[common]:
             common += 1
-        if common < len(self._held):
+        if common < held:  # more than `_held` where a call was interrupted
             common = self._go_back(common)
             del self._held[common:]
         return common

@@ -12,7 +12,7 @@ import pytest
 import treadle
 from chat_files import BOS_TEMPLATE, CONFIG, ROOT, TEMPLATE, write_miniaxion, write_tokenizer
 from treadle import Status, TreadleError
-from treadle._tokenizer import ChatTokenizer
+from treadle._tokenizer import ChatTokenizer, TextStream
 
 BOS, EOS, USER, BOT = 1, 2, 3, 4
 
@@ -178,6 +178,87 @@ def test_streaming(toys: Path, folder: Path, tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(treadle.Session, "generate", lambda *_: iter(answer))
         pieces = list(chat.stream("w7", max_new_tokens=len(answer)))
         assert pieces == ["€", "\ufffd€", "\ufffd"]
+
+
+def test_a_stream_that_is_over(toys: Path, folder: Path) -> None:
+    options: dict[str, Any] = {"max_new_tokens": 6, "stop": (), "temperature": 5.0, "seed": 3}
+    over = refused(Status.INVALID_ARGUMENT, "this answer is over")
+    for library in ("toy.so", "toy-append.so", "turns.so"):
+        with treadle.load(toys / library) as model:
+            chat = treadle.Chat(model, folder)
+
+            def check(chat: treadle.Chat = chat, model: treadle.Model = model) -> None:
+                chat.send("w9", **options)
+                answer = chat._tokenizer.decode(whole(chat, model, **options))
+                assert chat.messages[-1]["content"] == answer
+                assert chat.session.position == len(chat._tokenizer.encode_chat(chat.messages[:-1])) + 5
+
+            # Two at a time: the first answer ends where the second question is put.
+            first, second = chat.stream("w7", **options), chat.stream("w8", **options)
+            said = next(first)
+            next(second)
+            assert [message["content"] for message in chat.messages[:3]] == ["w7", said, "w8"]
+            with over:
+                next(first)
+            assert len([*second]) > 1
+            check()
+            # Closed late, or continued after a reset.
+            late = [chat.stream("w10 w11", **options) for _ in range(2)]
+            next(late[0])
+            check()
+            late[0].close()
+            check()
+            next(late[1])
+            chat.reset()
+            assert chat.messages == []
+            with over:
+                next(late[1])
+            assert chat.messages == [] and chat.session.position == 0
+            check()
+            # A refused question ends no answer.
+            chat.reset()
+            stream = chat.stream("w7", **options)
+            next(stream)
+            with refused(Status.INVALID_ARGUMENT, "max_new_tokens"):
+                chat.send("w8", max_new_tokens=-1)
+            assert len([*stream]) > 1
+
+
+def test_what_is_held_is_asked_of_the_session(toys: Path, folder: Path) -> None:
+    with treadle.load(toys / "toy.so") as model:
+        chat = treadle.Chat(model, folder)
+        for disturb in (lambda: chat.session.forward([11, 12]), chat.session.reset):
+            chat.send("w7", max_new_tokens=5, stop=())
+            disturb()
+            chat.send("w8", max_new_tokens=5, stop=())
+            answer = chat._tokenizer.decode(whole(chat, model, max_new_tokens=5, stop=()))
+            assert chat.messages[-1]["content"] == answer
+        assert chat.send("w7", max_new_tokens=0) == ""
+        assert chat._held == chat._tokenizer.encode_chat(chat.messages[:-1])
+
+
+def test_long_answers_are_decoded_piece_by_piece(tmp_path: Path) -> None:
+    tokenizer = ChatTokenizer(write_miniaxion(tmp_path), 2048)
+    text = "Grüße — 漢字, 🙂🙂 and  two spaces\n" * 20
+    ids = list(tokenizer._tokenizer.encode(text, add_special_tokens=False).ids)
+    # Special tokens say nothing, bytes that are no character are not waited for any longer than one may take.
+    euro = tokenizer._tokenizer.encode("€", add_special_tokens=False).ids[0]
+    ids += [1] * 40 + ids[:9] + [euro] * 40 + ids[:9]
+    longest = 0
+
+    def decode(window: Any) -> str:
+        nonlocal longest
+        longest = max(longest, len(window))
+        return tokenizer.decode(window)
+
+    stream = TextStream(decode)
+    pieces = [stream.push(token) for token in ids] + [stream.finish()]
+    assert "".join(pieces) == tokenizer.decode(ids) and longest <= 32
+    assert not any("\ufffd" in piece for piece in pieces[: len(ids) - 49 - 9])
+
+    words = ChatTokenizer(write_tokenizer(tmp_path / "words"), 37)
+    stream = TextStream(words.decode)
+    assert [stream.push(token) for token in (7, 2, 8, 9)] == ["w7", "", " w8", " w9"]
 
 
 def test_stop_ids(toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
