@@ -144,11 +144,11 @@ void treadle::inferDecoder(const NamedTensors &tensors, const ConfigValues &give
       layers.insert(rest.take_until([](char c) { return c == '.'; }));
   if (!layers.empty()) {
     found.set("num_hidden_layers", static_cast<int64_t>(layers.size()));
-    auto isStored = [&](llvm::StringRef name) {
-      return tensors.find((layersName + ".0." + name).str()) != nullptr;
-    };
-    found.set("attention_bias", isStored("self_attn.q_proj.bias"));
-    found.set("mlp_bias", isStored("mlp.gate_proj.bias"));
+    found.set("attention_bias",
+              tensors.findAny("model layers # self_attn q_proj|k_proj|v_proj|o_proj bias") !=
+                  nullptr);
+    found.set("mlp_bias",
+              tensors.findAny("model layers # mlp gate_proj|up_proj|down_proj bias") != nullptr);
   }
 
   if (table && table->shape.size() == 2) {

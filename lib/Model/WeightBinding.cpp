@@ -12,6 +12,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Model/Family.h"
+#include "treadle/Model/NamePattern.h"
 #include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
@@ -20,6 +21,13 @@ using namespace treadle;
 const Tensor *NamedTensors::find(llvm::StringRef name) const {
   auto it = byName.find(name.str());
   return it == byName.end() ? nullptr : it->second;
+}
+
+const Tensor *NamedTensors::findAny(llvm::StringRef pattern) const {
+  for (const auto &[name, tensor] : byName)
+    if (!matchName(pattern, name).empty())
+      return tensor;
+  return nullptr;
 }
 
 std::string StoredForm::getPart(int64_t number) const {

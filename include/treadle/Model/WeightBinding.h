@@ -30,6 +30,11 @@ struct NamedTensors {
 
   /// The tensor of that canonical name, or null.
   const Tensor *find(llvm::StringRef name) const;
+
+  /// The first whose canonical name matches a pattern (NamePattern.h), or null. Ask so whether
+  /// there are biases, for instance: then one that is missing elsewhere is found missing, while of
+  /// one layer's word for all the biases of the others would be left out.
+  const Tensor *findAny(llvm::StringRef pattern) const;
 };
 
 /// Another form in which a tensor may be stored: under another name or, where `axis` is given, in

@@ -19,7 +19,6 @@ using namespace mlir;
 using namespace treadle;
 
 static constexpr llvm::StringLiteral cellName = "model.layers.0.state_cell";
-static constexpr llvm::StringLiteral projectionName = "model.layers.0.state_projection";
 static constexpr llvm::StringLiteral tokenToStateName = "model.token_to_state";
 
 namespace {
@@ -207,20 +206,23 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
     known.set("num_attention_heads", int64_t(32));
   inferDecoder(tensors, known, found);
 
-  auto isStored = [&](llvm::Twine name) { return tensors.find(name.str()) != nullptr; };
+  auto isStored = [&](llvm::StringRef pattern) {
+    return tensors.findAny(("model layers # state_cell " + pattern).str()) != nullptr;
+  };
   auto matrixAt = [&](llvm::Twine name) -> llvm::ArrayRef<int64_t> {
     const Tensor *tensor = tensors.find(name.str());
     return tensor && tensor->shape.size() >= 2 ? llvm::ArrayRef<int64_t>(tensor->shape)
                                                : llvm::ArrayRef<int64_t>();
   };
-  if (llvm::ArrayRef<int64_t> in = matrixAt(tokenToStateName + ".weight"); !in.empty()) {
+  if (llvm::ArrayRef<int64_t> in = matrixAt(tokenToStateName + ".weight"); !in.empty())
     found.set("state_hidden_size", in[0]);
-    found.set("token_to_state_bias", isStored(tokenToStateName + ".bias"));
-  }
+  found.set("token_to_state_bias", tensors.findAny("model token_to_state bias") != nullptr);
   if (const Tensor *step = tensors.find((cellName + ".step_size").str()))
     found.set("num_state_heads", step->getNumElements());
-  found.set("state_norm_bias", isStored(cellName + ".pre_norm.bias"));
-  found.set("state_projection_bias", isStored(projectionName + ".bias"));
+  found.set("state_norm_bias", isStored("pre_norm|post_norm bias"));
+  found.set("state_projection_bias",
+            tensors.findAny("model layers # state_projection bias") != nullptr);
+  found.set("state_mlp_bias", isStored("mlp 0|2 bias") || isStored("mlps # 0|2 bias"));
 
   llvm::ArrayRef<int64_t> first = matrixAt(cellName + ".mlp.0.weight");
   bool isSplit = first.empty();
@@ -229,7 +231,6 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
   if (first.empty())
     return;
   found.set("state_mlp_sharing", std::string(isSplit || first.size() > 2 ? "per_head" : "shared"));
-  found.set("state_mlp_bias", isStored(cellName + (isSplit ? ".mlps.0.0.bias" : ".mlp.0.bias")));
   int64_t outputs = first.take_back(2)[0], inputs = first.back();
   if (inputs && outputs % inputs == 0)
     found.set("state_mlp_ratio", outputs / inputs);

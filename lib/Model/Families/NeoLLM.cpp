@@ -265,6 +265,7 @@ private:
   void inferFull();
   void inferLinear();
   void inferFan();
+  std::string getFanBias() const;
 
   /// The shape of a tensor of a layer where it has that rank, else nothing.
   llvm::ArrayRef<int64_t> shapeOf(int64_t layer, const llvm::Twine &name, size_t rank) const {
@@ -285,7 +286,9 @@ void Inference::run() {
   const Tensor *table = tensors.find(embeddingName), *head = tensors.find(headName);
   if (!given.has("tie_word_embeddings"))
     found.set("tie_word_embeddings", !head || (table && haveEqualNumbers(*head, *table)));
-  found.set("norm_bias", tensors.find("model.norm.bias") != nullptr);
+  found.set("norm_bias",
+            tensors.find("model.norm.bias") ||
+                tensors.findAny("model layers # input_layernorm|post_attention_layernorm bias"));
   if (!inferLayers() || !table || table->shape.size() != 2)
     return;
   hidden = table->shape[1];
@@ -293,7 +296,8 @@ void Inference::run() {
   found.set("hidden_size", hidden);
   if (llvm::ArrayRef<int64_t> gate = shapeOf(0, "mlp.gate_proj.weight", 2); !gate.empty())
     found.set("intermediate_size", gate[0]);
-  bool isShared = tensors.find((layersName + ".0.gpas.alpha").str());
+  bool isShared = tensors.findAny("model layers # gpas alpha") &&
+                  !tensors.findAny("model layers # gpas_attn|gpas_mlp alpha");
   found.set("gpas_per_layer", int64_t(isShared ? 1 : 2));
   if (firstFull >= 0)
     inferFull();
@@ -347,7 +351,8 @@ void Inference::inferFull() {
 
 void Inference::inferLinear() {
   found.set("linear_attn_fan",
-            !shapeOf(firstLinear, "linear_attn.fan_layer.input_linear.weight", 2).empty());
+            tensors.findAny("model layers # linear_attn fan_layer input_linear weight|bias") !=
+                nullptr);
   auto rates = shapeOf(firstLinear, "linear_attn.A_log", 1);
   auto norm = shapeOf(firstLinear, "linear_attn.norm.weight", 1);
   // Of three dimensions as PyTorch has it, or of two.
@@ -371,8 +376,24 @@ void Inference::inferLinear() {
   found.set("linear_key_head_dim", keys / heads);
 }
 
+/// Of the first bias that is stored: whether it is as long as its matrix has rows.
+std::string Inference::getFanBias() const {
+  const Tensor *bias =
+      tensors.findAny("model layers # linear_attn|self_attn fan_layer input_linear bias");
+  if (!bias)
+    return "none";
+  const Tensor *matrix = nullptr;
+  for (const auto &[name, tensor] : tensors.byName)
+    if (tensor == bias)
+      matrix = tensors.find(llvm::StringRef(name).drop_back(4).str() + "weight");
+  bool isPlain = matrix && !matrix->shape.empty() && bias->getNumElements() < matrix->shape[0];
+  return isPlain ? "plain" : "all";
+}
+
 /// From the first FAN layer and a projection that reads it.
 void Inference::inferFan() {
+  if (tensors.findAny("model layers # linear_attn|self_attn fan_layer input_linear weight|bias"))
+    found.set("fan_bias", getFanBias());
   for (auto [layer, mixer, projection] : {std::tuple(firstFull, "self_attn", "q_proj"),
                                           std::tuple(firstLinear, "linear_attn", "in_proj_qkvz")}) {
     std::string name = (llvm::Twine(mixer) + ".fan_layer.input_linear").str();
@@ -380,8 +401,6 @@ void Inference::inferFan() {
     auto out = shapeOf(layer, llvm::Twine(mixer) + "." + projection + ".weight", 2);
     if (in.empty() || out.empty())
       continue;
-    auto bias = shapeOf(layer, name + ".bias", 1);
-    found.set("fan_bias", std::string(bias.empty() ? "none" : bias[0] == in[0] ? "all" : "plain"));
     int64_t width = out[1], periodic = width - in[0];
     bool isPaper = width == hidden;
     found.set("fan_mode", std::string(isPaper ? "paper" : "extend"));

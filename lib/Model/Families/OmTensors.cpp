@@ -143,6 +143,12 @@ public:
     return findShape(tensors, name, om::getStoredForms(name)).has_value();
   }
 
+  /// Whether any attention has a tensor of that pattern.
+  bool hasAny(llvm::StringRef pattern) const {
+    return tensors.findAny(("layers # attn attn attn_modules # " + pattern).str()) ||
+           tensors.findAny(("layers # attn attn attn_heads # attn_modules # " + pattern).str());
+  }
+
   /// One more than the largest number in the place of `#` in the beginning of a name.
   int64_t count(llvm::StringRef beginning) const {
     auto [prefix, suffix] = beginning.split('#');
@@ -201,19 +207,22 @@ static void inferHeads(const Shapes &shapes, bool isDifferential, ConfigValues &
 
 void om::infer(const NamedTensors &tensors, const ConfigValues &given, ConfigValues &found) {
   Shapes shapes(tensors);
-  const std::string layer = "layers.0.", pass = layer + "attn.attn.attn_modules.0.";
+  const std::string layer = "layers.0.";
   int64_t layers = shapes.count("layers.#.");
   if (!layers)
     return;
-  bool isDifferential = shapes.has(pass + "lambda_q1");
-  bool hasInner = shapes.has(layer + "mlp.4.weight") || shapes.has(layer + "mlp.2.W");
+  bool isDifferential = shapes.hasAny("lambda_q1|lambda_q2|lambda_k1|lambda_k2");
+  bool hasInner =
+      tensors.findAny("layers # mlp 4 weight|bias") || tensors.findAny("layers # mlp 2 W|V|b|c");
   found.set("num_layers", layers);
   found.set("diff_attn", isDifferential);
-  found.set("cope", shapes.has(pass + "cope_emb") || shapes.has(pass + "cope_emb_1"));
-  found.set("attn_normalize", shapes.has(pass + "norm_q.weight"));
+  found.set("cope", shapes.hasAny("cope_emb|cope_emb_1|cope_emb_2"));
+  found.set("attn_normalize", shapes.hasAny(ofEveryKind(kindlessNorms) + " weight|bias"));
   found.set("state_proj",
-            std::string(shapes.has(pass + "proj_k_state.weights") ? "shared" : "separate"));
-  found.set("state_norm", shapes.has(layer + "state_norm.weight"));
+            std::string(shapes.hasAny("proj_q_state|proj_k_state|proj_v_state weights=weight")
+                            ? "shared"
+                            : "separate"));
+  found.set("state_norm", tensors.findAny("layers # state_norm weight|bias") != nullptr);
   found.set("proj_out_bias", shapes.has("proj_out.bias"));
   found.set("mlp_1221", hasInner);
   for (size_t rank : {3, 2}) // with a 1 in front, or without

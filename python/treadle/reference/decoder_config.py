@@ -5,7 +5,7 @@ from typing import Any
 
 from .config_fields import ConfigFields
 from .rope_scaling import Llama3Scaling, rope_scaling
-from .tensor_spec import TensorSpec
+from .tensor_spec import TensorSpec, has_any
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -130,8 +130,8 @@ def infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> d
     if layers:
         first = "model.layers.0"
         found["num_hidden_layers"] = len(layers)
-        found["attention_bias"] = f"{first}.self_attn.q_proj.bias" in shapes
-        found["mlp_bias"] = f"{first}.mlp.gate_proj.bias" in shapes
+        found["attention_bias"] = has_any(shapes, r".*\.self_attn\.[qkvo]_proj\.bias")
+        found["mlp_bias"] = has_any(shapes, r".*\.mlp\.(gate|up|down)_proj\.bias")
         gate, q, k = (
             shapes.get(f"{first}.{name}.weight", ()) for name in ("mlp.gate_proj", "self_attn.q_proj", "self_attn.k_proj")
         )

@@ -7,7 +7,7 @@ from .config_fields import ConfigFields
 from .decoder_config import DecoderConfig, decoder_fields, infer
 from .rope import PAIRINGS, Pairing
 from .rope_scaling import LLAMA_3_2
-from .tensor_spec import TensorSpec
+from .tensor_spec import TensorSpec, has_any
 
 Sharing = Literal["shared", "per_head"]
 Accumulate = Literal["sum", "mean", "none"]
@@ -118,17 +118,18 @@ class NanoHammerConfig(DecoderConfig):
 def _infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """Fields that the shapes settle; see `decoder_config.infer`."""
     found = infer({"num_attention_heads": PUBLISHED["num_attention_heads"]} | dict(config), shapes)
-    cell, projection = ("model.layers.0.state_cell", "model.layers.0.state_projection")
+    cell = "model.layers.0.state_cell"
     if len(shapes.get(f"{TOKEN_TO_STATE}.weight", ())) == 2:
         found["state_hidden_size"] = shapes[f"{TOKEN_TO_STATE}.weight"][0]
-        found["token_to_state_bias"] = f"{TOKEN_TO_STATE}.bias" in shapes
     if f"{cell}.step_size" in shapes:
         found["num_state_heads"] = shapes[f"{cell}.step_size"][0]
     first = shapes.get(f"{cell}.mlp.0.weight", ())
     if len(first) in (2, 3):
         found["state_mlp_sharing"] = "shared" if len(first) == 2 else "per_head"
         found["state_mlp_ratio"] = first[-2] // first[-1]
-        found["state_mlp_bias"] = f"{cell}.mlp.0.bias" in shapes
-        found["state_norm_bias"] = f"{cell}.pre_norm.bias" in shapes
-        found["state_projection_bias"] = f"{projection}.bias" in shapes
-    return found
+    return found | {
+        "token_to_state_bias": f"{TOKEN_TO_STATE}.bias" in shapes,
+        "state_mlp_bias": has_any(shapes, r".*\.state_cell\.mlp\.[02]\.bias"),
+        "state_norm_bias": has_any(shapes, r".*\.state_cell\.(pre|post)_norm\.bias"),
+        "state_projection_bias": has_any(shapes, r".*\.state_projection\.bias"),
+    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from .config_fields import ConfigFields
-from .tensor_spec import TensorSpec
+from .tensor_spec import TensorSpec, has_any
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -221,7 +221,10 @@ def _fan_width(hidden: int, mode: FanMode, ratio: float) -> int:
 
 def _infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """Fields that the shapes settle. Names that are missing settle nothing: the table's check reports them."""
-    found: dict[str, Any] = {"tie_word_embeddings": HEAD not in shapes, "norm_bias": "model.norm.bias" in shapes}
+    found: dict[str, Any] = {
+        "tie_word_embeddings": HEAD not in shapes,
+        "norm_bias": has_any(shapes, r"model\.norm\.bias|.*\.(input|post_attention)_layernorm\.bias"),
+    }
     kinds = {int(m[1]): m[2] for m in map(re.compile(r"model\.layers\.(\d+)\.(self|linear)_attn\.").match, shapes) if m}
     if list(sorted(kinds)) != list(range(len(kinds))) or not kinds:
         return found
@@ -237,19 +240,24 @@ def _infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> 
         found["vocab_size"], found["hidden_size"] = shapes[EMBEDDING]
     if gate := shape("0.mlp.gate_proj.weight", 2):
         found["intermediate_size"] = gate[0]
-    found["gpas_per_layer"] = 1 if shape("0.gpas.alpha", 1) else 2
+    is_shared = has_any(shapes, r".*\.gpas\.alpha") and not has_any(shapes, r".*\.gpas_(attn|mlp)\.alpha")
+    found["gpas_per_layer"] = 1 if is_shared else 2
     if first["self"] is not None:
         found |= _infer_full(f"{first['self']}.self_attn", shape)
     if first["linear"] is not None:
-        found |= _infer_linear(config, f"{first['linear']}.linear_attn", shape)
+        found |= _infer_linear(config, f"{first['linear']}.linear_attn", shapes, shape)
     for kind, projection in (("self", "q_proj"), ("linear", "in_proj_qkvz")):
         mixer = f"{first[kind]}.{kind}_attn"
         rows, reads = shape(f"{mixer}.fan_layer.input_linear.weight", 2), shape(f"{mixer}.{projection}.weight", 2)
         if rows and reads and "hidden_size" in found:
             found |= _infer_fan(config, found["hidden_size"], rows[0], reads[1])
-            bias = shape(f"{mixer}.fan_layer.input_linear.bias", 1)
-            found["fan_bias"] = "none" if not bias else "all" if bias[0] == rows[0] else "plain"
             break
+    biases = [name for name in shapes if name.endswith(".fan_layer.input_linear.bias")]
+    if biases:
+        rows = shapes.get(f"{biases[0].removesuffix('bias')}weight")
+        found["fan_bias"] = "plain" if rows and shapes[biases[0]][0] < rows[0] else "all"
+    elif has_any(shapes, r".*\.fan_layer\.input_linear\.weight"):
+        found["fan_bias"] = "none"
     return found
 
 
@@ -266,9 +274,11 @@ def _infer_full(mixer: str, shape: Any) -> dict[str, Any]:
     }
 
 
-def _infer_linear(config: Mapping[str, Any], mixer: str, shape: Any) -> dict[str, Any]:
+def _infer_linear(
+    config: Mapping[str, Any], mixer: str, shapes: Mapping[str, tuple[int, ...]], shape: Any
+) -> dict[str, Any]:
     log, norm, conv = shape(f"{mixer}.A_log", 1), shape(f"{mixer}.norm.weight", 1), shape(f"{mixer}.conv1d.weight", 3)
-    found: dict[str, Any] = {"linear_attn_fan": shape(f"{mixer}.fan_layer.input_linear.weight", 2) is not None}
+    found: dict[str, Any] = {"linear_attn_fan": has_any(shapes, r".*\.linear_attn\.fan_layer\..*")}
     if log and norm and conv:
         found |= {
             "linear_num_value_heads": log[0],

@@ -1,4 +1,5 @@
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -10,6 +11,11 @@ class TensorSpec:
     shape: tuple[int, ...]
     std: float
     mean: float = 0.0
+
+
+def has_any(names: Iterable[str], pattern: str) -> bool:
+    """Whether a tensor is stored whose whole name the regular expression matches: one stands for all of its kind."""
+    return any(map(re.compile(pattern).fullmatch, names))
 
 
 def parameter_count(specs: Mapping[str, TensorSpec]) -> int:

@@ -1,12 +1,17 @@
 """What holds for the reference of each family."""
 
+import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import CASES, FAMILIES, Case
 from judge import BF16_TOLERANCE, bf16_tolerance, relative_error, typical_error
+from treadle import reference
+
+ROOT = Path(__file__).parents[3]
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 each_family = pytest.mark.parametrize("case", [f.TYPICAL for f in FAMILIES.values()], ids=lambda case: case.family)
@@ -99,3 +104,25 @@ def test_bad_tensors(case: Case, weights: Path) -> None:
         type(model)(case.config, {n: t for n, t in tensors.items() if n != name})
     with pytest.raises(ValueError, match=f"{name}: expected a tensor of shape .* got shape"):
         type(model)(case.config, tensors | {name: tensors[name][None]})
+
+
+@pytest.mark.parametrize(
+    ("family", "field", "value", "kind", "stored"),
+    [
+        ("llama", "attention_bias", True, "self_attn.*bias", "model.layers.1.self_attn.v_proj.bias"),
+        ("llama", "mlp_bias", True, "mlp.*bias", "model.layers.1.mlp.down_proj.bias"),
+        ("nanohammer", "state_norm_bias", True, "_norm.bias", "model.layers.1.state_cell.post_norm.bias"),
+        ("nanohammer", "state_mlp_bias", True, "mlp.[02].bias", "model.layers.1.state_cell.mlp.2.bias"),
+        ("nanohammer", "state_projection_bias", True, "projection.bias", "model.layers.1.state_projection.bias"),
+        ("neollm", "norm_bias", True, "norm.bias", "model.layers.1.input_layernorm.bias"),
+        ("neollm", "fan_bias", "plain", "input_linear.bias", "model.layers.0.linear_attn.fan_layer.input_linear.bias"),
+    ],
+)
+def test_one_tensor_speaks_for_its_kind(family: str, field: str, value: object, kind: str, stored: str) -> None:
+    config = json.loads((ROOT / f"models/{family}/tiny.json").read_text())
+    config.pop(field, None)
+    read = reference.FAMILIES[family].Config.from_dict
+    all_of_them = {name: spec.shape for name, spec in read(config | {field: value}).tensors().items()}
+    found = {name: shape for name, shape in all_of_them.items() if name == stored or not re.search(kind, name)}
+    assert stored in found and len(all_of_them) > len(found)
+    assert read(config, found).tensors().keys() == all_of_them.keys()

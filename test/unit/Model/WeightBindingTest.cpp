@@ -282,4 +282,113 @@ TEST(WrongWeights, OfAnotherConfig) {
   }
 }
 
+//===----------------------------------------------------------------------===//
+// One tensor of a kind speaks for all of them
+//===----------------------------------------------------------------------===//
+
+struct Lonely {
+  const char *name;
+  std::string (*config)(const char *member);
+  const char *member;              ///< what makes the model have such tensors
+  std::vector<const char *> kinds; ///< parts of their names
+  const char *stored;              ///< the one that is there
+  const char *missing;             ///< the first that is not
+};
+
+class LonelyTensor : public testing::TestWithParam<Lonely> {};
+
+TEST_P(LonelyTensor, AsksForTheOthersOfItsKind) {
+  TinyModel model;
+  Tensors tensors = model.makeTensors(GetParam().config(GetParam().member));
+  ASSERT_TRUE(tensors.count(GetParam().stored));
+  for (auto it = tensors.begin(); it != tensors.end();) {
+    auto isOfKind = [&](const char *kind) { return StringRef(it->first).contains(kind); };
+    bool isLeftOut = it->first != GetParam().stored && llvm::any_of(GetParam().kinds, isOfKind);
+    it = isLeftOut ? tensors.erase(it) : std::next(it);
+  }
+  std::string error = model.bind(tensors, GetParam().config("\"use_cache\": true"));
+  EXPECT_TRUE(StringRef(error).starts_with(std::string("w.safetensors: ") + GetParam().missing +
+                                           ": expected a tensor of shape"))
+      << error;
+  EXPECT_TRUE(model.warnings.empty());
+}
+
+std::string llama(const char *members) {
+  return std::string(R"({"model_type": "llama", "vocab_size": 7, "hidden_size": 8,
+    "intermediate_size": 10, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 16, )") +
+         members + "}";
+}
+
+std::string nanohammer(const char *members) {
+  return std::string(R"({"model_type": "nanohammer", "vocab_size": 7, "hidden_size": 8,
+    "intermediate_size": 10, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 16, "state_hidden_size": 12,
+    "num_state_heads": 3, "rope_scaling": null, )") +
+         members + "}";
+}
+
+std::string neollm(const char *members) {
+  return std::string(R"({"model_type": "neollm", "vocab_size": 19, "hidden_size": 16,
+    "intermediate_size": 20, "num_hidden_layers": 3, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 8, "linear_num_key_heads": 2, "linear_key_head_dim": 4,
+    "linear_num_value_heads": 4, "linear_value_head_dim": 6, "max_position_embeddings": 32,
+    "layer_types": ["linear_attention", "linear_attention", "full_attention"], )") +
+         members + "}";
+}
+
+const Lonely lonely[] = {
+    {"AttentionBias",
+     llama,
+     "\"attention_bias\": true",
+     {"proj.bias"},
+     "model.layers.1.self_attn.v_proj.bias",
+     "model.layers.0.self_attn.q_proj.bias"},
+    {"MlpBias",
+     llama,
+     "\"mlp_bias\": true",
+     {"proj.bias"},
+     "model.layers.1.mlp.down_proj.bias",
+     "model.layers.0.mlp.gate_proj.bias"},
+    {"StateNormBias",
+     nanohammer,
+     "\"state_norm_bias\": true, \"state_mlp_bias\": false",
+     {"norm.bias"},
+     "model.layers.1.state_cell.post_norm.bias",
+     "model.layers.0.state_cell.pre_norm.bias"},
+    {"StateMlpBias",
+     nanohammer,
+     "\"state_mlp_bias\": true",
+     {"mlp.0.bias", "mlp.2.bias"},
+     "model.layers.1.state_cell.mlp.2.bias",
+     "model.layers.0.state_cell.mlp.0.bias"},
+    {"StateProjectionBias",
+     nanohammer,
+     "\"state_projection_bias\": true",
+     {"projection.bias"},
+     "model.layers.1.state_projection.bias",
+     "model.layers.0.state_projection.bias"},
+    {"NormBias",
+     neollm,
+     "\"norm_bias\": true",
+     {"norm.bias"},
+     "model.layers.1.input_layernorm.bias",
+     "model.layers.0.input_layernorm.bias"},
+    {"FanBias",
+     neollm,
+     "\"fan_bias\": \"plain\"",
+     {"input_linear.bias"},
+     "model.layers.0.linear_attn.fan_layer.input_linear.bias",
+     "model.layers.1.linear_attn.fan_layer.input_linear.bias"},
+    {"Fan",
+     neollm,
+     "\"fan_bias\": \"none\"",
+     {"linear_attn.fan_layer"},
+     "model.layers.1.linear_attn.fan_layer.input_linear.weight",
+     "model.layers.0.linear_attn.fan_layer.input_linear.weight"},
+};
+
+INSTANTIATE_TEST_SUITE_P(, LonelyTensor, testing::ValuesIn(lonely),
+                         [](const auto &info) { return std::string(info.param.name); });
+
 } // namespace
