@@ -14,8 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         return _chat(options)
-    except (treadle.TreadleError, OSError, ImportError) as error:
-        print(f"treadle chat: error: {error}", file=sys.stderr)
+    except (treadle.TreadleError, OSError, ImportError, UnicodeError) as error:
+        print(f"treadle chat: error: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print()
@@ -109,7 +109,12 @@ def _answer(chat: treadle.Chat, line: str, options: argparse.Namespace) -> None:
         print()
         if not sys.stdin.isatty():
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+
+
+def _one_line(error: Exception) -> str:
+    """A template may say anything."""
+    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ from treadle._capi import Status, TreadleError
 Message = Mapping[str, Any]
 """{"role": "system", "user" or "assistant", "content": text}, and what else a template asks for."""
 
+MAX_TEXT = 16 << 20
+"""Characters of a conversation, far more than any context takes."""
+
 MAX_PENDING = 16
 """How many ids may wait for the rest of a character, which has four bytes at most."""
 
@@ -75,16 +78,25 @@ class ChatTokenizer:
         return leading
 
     def _render(self, messages: Sequence[Message]) -> str:
-        from jinja2 import TemplateError
-
+        pieces: list[str] = []
+        size = 0
         try:
-            return str(
-                self._template.render(
-                    messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
-                )
+            for piece in self._template.generate(
+                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
+            ):
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_TEXT:
+                    raise ValueError(f"expected a text of at most {MAX_TEXT} characters, got more")
+        except Exception as error:  # whatever goes wrong in somebody else's code
+            said = str(error) or type(error).__name__
+            raise TreadleError(Status.INVALID_ARGUMENT, f"the chat template of {self.folder}: {said:.300}") from None
+        text = "".join(pieces)
+        if not _is_unicode(text):
+            raise TreadleError(
+                Status.INVALID_ARGUMENT, "the conversation: expected Unicode characters, got half of a surrogate pair"
             )
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise TreadleError(Status.INVALID_ARGUMENT, f"the chat template of {self.folder}: {error!s:.300}") from None
+        return text
 
 
 class TextStream:
@@ -160,7 +172,7 @@ def _load_tokenizer(path: Path, vocab_size: int) -> Any:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(_read(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise TreadleError(Status.CORRUPT, f"{path}: expected JSON: {error}") from None
     if not isinstance(config, dict):
         raise TreadleError(Status.CORRUPT, f"{path}: expected a JSON object, got {type(config).__name__}")
@@ -171,7 +183,16 @@ def _content(token: object) -> str | None:
     """A special token is written as its text, or as an object with more about it."""
     if isinstance(token, dict):
         token = token.get("content")
-    return token if isinstance(token, str) else None
+    return token if isinstance(token, str) and _is_unicode(token) else None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair is in it, which JSON and a terminal can bring in and no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_template(config: Mapping[str, Any], path: Path) -> tuple[str, Path]:
@@ -221,8 +242,9 @@ def _compile_template(text: str, path: Path) -> Any:
     environment.globals["strftime_now"] = lambda pattern: datetime.datetime.now().strftime(pattern)
     try:
         return environment.from_string(text)
-    except (jinja2.TemplateError, RecursionError) as error:
-        raise TreadleError(Status.CORRUPT, f"{path}: expected a chat template in Jinja: {error}") from None
+    except Exception as error:  # also of Python's compiler, to which Jinja hands on what it makes
+        said = str(error) or type(error).__name__
+        raise TreadleError(Status.CORRUPT, f"{path}: expected a chat template in Jinja: {said:.300}") from None
 
 
 def _to_json(

@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +296,18 @@ def render(folder: Path, template: Any, **config: Any) -> list[int]:
     return tokenizer.encode_chat([{"role": "user", "content": "w7", "tags": {"b": 1, "a": "<é>"}}])
 
 
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """A gibibyte more than there is now."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def test_what_templates_expect(tmp_path: Path) -> None:
     assert render(tmp_path, "{{ 'w9' if messages[0].tags | tojson == '{\"b\": 1, \"a\": \"<é>\"}' }}") == [9]
     assert render(tmp_path, "{{ 'w9' if strftime_now('%Y') | int > 2020 }}") == [9]
@@ -315,6 +329,21 @@ def test_bad_templates(tmp_path: Path) -> None:
     for secret in ("''.__class__.__mro__", "messages.append(1)", "1 / 0", "messages + 1"):
         with refused(Status.INVALID_ARGUMENT, "the chat template of"):
             render(tmp_path, f"{{{{ {secret} }}}}")
+    for endless in (
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for i in range(9999) %}{% for j in range(9999) %}w9 {% endfor %}{% endfor %}",
+    ):
+        with refused(Status.INVALID_ARGUMENT, "the chat template of"):
+            render(tmp_path, endless)
+    if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which ends the process where memory does
+        doubled = "{% set x = namespace(y='w9') %}{% for i in range(99) %}{% set x.y = x.y ~ x.y %}{% endfor %}{{ x.y }}"
+        with refused(Status.INVALID_ARGUMENT, "the chat template of"), limited_memory():
+            render(tmp_path, doubled)
+    with refused(Status.CORRUPT, "expected a chat template in Jinja"):
+        render(tmp_path, "{% if x %}" * 400 + "{% endif %}" * 400)
+    with refused(Status.INVALID_ARGUMENT, "expected Unicode characters, got half of a surrogate pair"):
+        render(tmp_path, "w9 {{ '\\ud800' }}")
+    assert render(tmp_path, "w9 {{ bos_token }}", bos_token="\ud800") == [9]
     for template, found in [(None, "none"), (7, "int"), ([{"name": "rag", "template": "w5"}], "none")]:
         with refused(Status.UNSUPPORTED, f"expected the text of a chat_template, found {found}"):
             render(tmp_path, template)
@@ -345,6 +374,7 @@ def test_bad_files(tmp_path: Path) -> None:
         ('{"chat_template": ', Status.CORRUPT, "tokenizer_config.json: expected JSON"),
         ("[" * 100_000, Status.CORRUPT, "tokenizer_config.json: expected JSON"),
         ("[1]", Status.CORRUPT, "expected a JSON object, got list"),
+        ('{"a": ' + "1" * 5000 + "}", Status.CORRUPT, "tokenizer_config.json: expected JSON"),
     ]:
         config.write_text(text)
         with refused(status, message):
@@ -418,6 +448,20 @@ def test_command(toys: Path, folder: Path) -> None:
     done = command(*options, "--context=12", said="w7\n" + "w8 " * 20)
     assert done.returncode == 1 and "treadle chat: error: the context is full" in done.stderr
     assert done.stdout.startswith(answers[0])
+
+
+def test_errors_of_the_command_are_one_line(toys: Path, tmp_path: Path) -> None:
+    template = "{{ raise_exception('no\nuser') if 'w7' in messages[0].content }}"
+    write_tokenizer(tmp_path, CONFIG | {"chat_template": template})
+    for said in (b"w7\n", b"w8 \xff\n"):
+        done = subprocess.run(
+            [sys.executable, "-m", "treadle", "chat", toys / "toy.so", f"--tokenizer={tmp_path}"],
+            input=said,
+            capture_output=True,
+            env=environment() | {"LANG": "C.UTF-8"},
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"treadle chat: error: ") and done.stderr.count(b"\n") == 1
 
 
 def test_mistakes_at_the_command(toys: Path, tmp_path: Path) -> None:
