@@ -75,7 +75,7 @@ static std::string describeField(const Field &field) {
     return "a list of 1 to " + std::to_string(maxChoices) + " of \"" +
            join(field.choices, "\" or \"") + "\"";
   case Field::Kind::ids:
-    return "a token id or a list of 1 to " + std::to_string(maxItems);
+    return "a token id or a list of at most " + std::to_string(maxItems);
   case Field::Kind::integers:
     return "a list of at most " + std::to_string(maxItems) + " integers" + range;
   case Field::Kind::numbers:
@@ -90,11 +90,30 @@ static std::string describeField(const Field &field) {
   llvm_unreachable("inert fields take anything");
 }
 
+/// What an item of a list may be; empty where the field takes no list.
+static std::string describeItem(const Field &field) {
+  std::string range = " in " + describeNumber(field.min) + " ... " + describeNumber(field.max);
+  switch (field.kind) {
+  case Field::Kind::choices:
+    return "\"" + join(field.choices, "\" or \"") + "\"";
+  case Field::Kind::ids:
+    return "a token id";
+  case Field::Kind::integers:
+    return "an integer" + range;
+  case Field::Kind::numbers:
+    return "a number" + range + " or null";
+  case Field::Kind::objects:
+    return "an object or null";
+  default:
+    return {};
+  }
+}
+
 /// The ids of `json`, or nothing where it is no list of ids.
 static std::optional<std::vector<int64_t>> convertIds(const JsonValue &json) {
   ArrayRef<JsonValue> items =
       json.is(JsonValue::Kind::array) ? ArrayRef(json.items) : ArrayRef(json);
-  if (items.empty() || items.size() > maxItems)
+  if (items.size() > maxItems)
     return std::nullopt;
   std::vector<int64_t> ids;
   for (const JsonValue &item : items) {
@@ -213,6 +232,24 @@ static std::optional<ConfigValue> convert(const Field &field, const JsonValue &j
   return std::nullopt;
 }
 
+/// The error of a value that does not convert, at the first item that is to blame.
+static Error refuse(const ModelConfig &config, const std::string &key, const Field &field,
+                    const JsonValue &json) {
+  std::string item = describeItem(field);
+  if (item.empty() || !json.is(JsonValue::Kind::array))
+    return config.error(key, "expected " + describeField(field) + ", got " + json.describe());
+  for (auto [i, held] : enumerate(json.items)) {
+    JsonValue alone;
+    alone.kind = JsonValue::Kind::array;
+    alone.items.push_back(held);
+    if (!convert(field, alone))
+      return config.error(key + "/" + std::to_string(i),
+                          "expected " + item + ", got " + held.describe());
+  }
+  return config.error(key, "expected " + describeField(field) + ", got a list of " +
+                               Twine(json.items.size()));
+}
+
 //===----------------------------------------------------------------------===//
 // One config
 //===----------------------------------------------------------------------===//
@@ -288,7 +325,8 @@ Error Reader::readMembers(const JsonValue &object, ArrayRef<Field> known, const 
     if (path.empty() && key == "model_type")
       continue;
     const Field *field = findField(known, key);
-    if (!field && !options.allowUnknownKeys) {
+    bool saysNothing = json.is(JsonValue::Kind::null);
+    if (!field && !options.allowUnknownKeys && !saysNothing) {
       std::string place = path.empty() ? "" : "/" + StringRef(path).drop_back().str();
       return makeError(config.file + ": " + place + jsonPointer(key) +
                        ": expected a known key, the nearest is " + findNearestKey(known, key) +
@@ -299,12 +337,11 @@ Error Reader::readMembers(const JsonValue &object, ArrayRef<Field> known, const 
       continue;
     }
     bool isObject = field->kind == Field::Kind::object;
-    if (json.is(JsonValue::Kind::null) && !isObject)
+    if (saysNothing && !isObject)
       continue;
     std::optional<ConfigValue> value = convert(*field, json);
     if (!value)
-      return config.error(path + key,
-                          "expected " + describeField(*field) + ", got " + json.describe());
+      return refuse(config, path + key, *field, json);
     if (field->open && *value == *field->open)
       continue;
     std::string place = path + field->key.str();

@@ -62,8 +62,7 @@ static json::Object describe(const Field &field) {
   case Field::Kind::ids: {
     json::Object id{{"type", "integer"}, {"minimum", 0}};
     schema["anyOf"] =
-        json::Array{json::Object(id),
-                    json::Object{{"type", "array"}, {"items", std::move(id)}, {"minItems", 1}},
+        json::Array{json::Object(id), json::Object{{"type", "array"}, {"items", std::move(id)}},
                     json::Object{{"type", "null"}}};
     break;
   }

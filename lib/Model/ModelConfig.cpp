@@ -110,12 +110,70 @@ Field Field::leftOpenBy(ConfigValue value) const {
 
 std::vector<Field> treadle::getInertFields() {
   std::vector<Field> fields;
-  for (StringRef key :
-       {"_name_or_path", "architectures", "auto_map", "transformers_version", "torch_dtype",
-        "dtype", "use_cache", "return_dict", "output_attentions", "output_hidden_states",
-        "is_decoder", "is_encoder_decoder", "chunk_size_feed_forward", "pretraining_tp",
-        "tokenizer_class", "bos_token_id", "pad_token_id", "unk_token_id"})
+  for (StringRef key : {"_name_or_path",
+                        "architectures",
+                        "auto_map",
+                        "transformers_version",
+                        "torch_dtype",
+                        "dtype",
+                        "use_cache",
+                        "return_dict",
+                        "output_attentions",
+                        "output_hidden_states",
+                        "is_decoder",
+                        "is_encoder_decoder",
+                        "chunk_size_feed_forward",
+                        "pretraining_tp",
+                        "tokenizer_class",
+                        "bos_token_id",
+                        "pad_token_id",
+                        "unk_token_id",
+                        "sep_token_id",
+                        "decoder_start_token_id",
+                        "prefix",
+                        "id2label",
+                        "label2id",
+                        "num_labels",
+                        "problem_type",
+                        "finetuning_task",
+                        "task_specific_params",
+                        "pruned_heads",
+                        "add_cross_attention",
+                        "cross_attention_hidden_size",
+                        "tie_encoder_decoder",
+                        "torchscript",
+                        "tf_legacy_loss",
+                        "use_bfloat16",
+                        "_attn_implementation",
+                        "_attn_implementation_autoset",
+                        "_commit_hash"})
     fields.push_back(Field::inert(key, "bookkeeping"));
+  for (StringRef key : {"bad_words_ids",
+                        "begin_suppress_tokens",
+                        "diversity_penalty",
+                        "do_sample",
+                        "early_stopping",
+                        "encoder_no_repeat_ngram_size",
+                        "exponential_decay_length_penalty",
+                        "forced_bos_token_id",
+                        "forced_eos_token_id",
+                        "length_penalty",
+                        "max_length",
+                        "min_length",
+                        "no_repeat_ngram_size",
+                        "num_beam_groups",
+                        "num_beams",
+                        "num_return_sequences",
+                        "output_scores",
+                        "remove_invalid_values",
+                        "repetition_penalty",
+                        "return_dict_in_generate",
+                        "suppress_tokens",
+                        "temperature",
+                        "top_k",
+                        "top_p",
+                        "typical_p"})
+    fields.push_back(Field::inert(key, "how to generate is said at each call"));
   for (StringRef key : {"attention_dropout", "attn_dropout", "dropout", "dropout_rate",
                         "embd_pdrop", "gradient_checkpointing", "hidden_dropout",
                         "initializer_range", "label_smoothing", "resid_pdrop"})
@@ -137,6 +195,16 @@ Error ModelConfig::error(StringRef key, const Twine &message) const {
   for (StringRef step : split(key, '/'))
     pointer += jsonPointer(step);
   return makeError(file + ": " + pointer + ": " + message);
+}
+
+Error treadle::checkIds(const ModelConfig &config, StringRef key, int64_t vocabulary) {
+  const ConfigValue *value = config.values.find(key);
+  const int64_t *alone = std::get_if<int64_t>(value);
+  for (int64_t id : alone ? ArrayRef(*alone) : config.values.ids(key))
+    if (id >= vocabulary)
+      return config.error(key, "expected ids below vocab_size " + Twine(vocabulary) + ", got " +
+                                   Twine(id));
+  return Error::success();
 }
 
 namespace {

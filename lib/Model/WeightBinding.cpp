@@ -107,6 +107,12 @@ static bool fits(const Tensor &tensor, WeightOp weight) {
   return withoutOnes(tensor.shape) == withoutOnes(view.shape);
 }
 
+/// The shape that a tensor is expected to have.
+static std::string describeWanted(WeightOp weight) {
+  SourceView view = getSourceView(weight);
+  return describeShape(view.shape) + (view.shape.empty() ? " or [1]" : "");
+}
+
 llvm::Error treadle::checkTensor(const Tensor &tensor, WeightOp weight) {
   if (!fits(tensor, weight))
     return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +

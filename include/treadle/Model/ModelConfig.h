@@ -135,6 +135,9 @@ struct ModelConfig {
   llvm::json::Object toJson() const;
 };
 
+/// Fails where a field, an integer or ids, holds an id that is not below `vocabulary`.
+llvm::Error checkIds(const ModelConfig &config, llvm::StringRef key, int64_t vocabulary);
+
 /// How to read a config.
 struct ConfigOptions {
   std::string family;            ///< instead of the config's `model_type`

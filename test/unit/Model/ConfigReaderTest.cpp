@@ -33,6 +33,13 @@ std::string with(StringRef key, StringRef value) {
   return (text.take_front(at) + quoted + value + rest.drop_front(rest.find_first_of(",}"))).str();
 }
 
+std::string repeat(StringRef text, size_t count) {
+  std::string all;
+  while (count--)
+    all += text;
+  return all;
+}
+
 std::string without(StringRef key) {
   std::string text = with(key, "null");
   text.erase(text.find("\"" + key.str()), key.size() + 10);
@@ -90,6 +97,29 @@ TEST(ConfigReader, TakesIntegersForNumbersAndOneIdForAList) {
   config = parse(with("eos_token_id", "[7, 8]"));
   ASSERT_EQ(toText(config.takeError()), "success");
   EXPECT_EQ(config->values.ids("eos_token_id").size(), 2u);
+}
+
+TEST(ConfigReader, TakesAnEmptyListOfIdsForNone) {
+  Expected<ModelConfig> config = parse(with("eos_token_id", "[]"));
+  ASSERT_EQ(toText(config.takeError()), "success");
+  EXPECT_TRUE(config->values.ids("eos_token_id").empty());
+}
+
+TEST(ConfigReader, TakesOrdinaryKeysThatChangeNothing) {
+  for (auto [key, value] : {std::pair("id2label", R"({"0": "LABEL_0"})"),
+                            {"pruned_heads", "{}"},
+                            {"top_k", "50"},
+                            {"problem_type", "null"}}) {
+    Expected<ModelConfig> config = parse(with(key, value));
+    ASSERT_EQ(toText(config.takeError()), "success") << key;
+    EXPECT_TRUE(config->metadata.get(key)) << key;
+  }
+  // What might change something does not where it is null.
+  for (const char *key : {"quantization_config", "sliding_window", "novelty"}) {
+    EXPECT_EQ(toText(parse(with(key, "null"))), "success") << key;
+    EXPECT_TRUE(StringRef(toText(parse(with(key, "{}")))).contains(": expected a known key"))
+        << key;
+  }
 }
 
 TEST(ConfigReader, KeepsInertKeysAsMetadata) {
@@ -231,9 +261,13 @@ const Malformed malformed[] = {
     {"UnknownChoice", with("rope_pairing", "\"neox\""),
      "/rope_pairing: expected \"half\" or \"interleaved\", got \"neox\""},
     {"NegativeId", with("eos_token_id", "-2"),
-     "/eos_token_id: expected a token id or a list of 1 to 64, got -2"},
-    {"NoIds", with("eos_token_id", "[]"),
-     "/eos_token_id: expected a token id or a list of 1 to 64, got an array"},
+     "/eos_token_id: expected a token id or a list of at most 64, got -2"},
+    {"NegativeIdInAList", with("eos_token_id", "[1, -2]"),
+     "/eos_token_id/1: expected a token id, got -2"},
+    {"ListInAList", with("eos_token_id", "[[1], 2]"),
+     "/eos_token_id/0: expected a token id, got an array"},
+    {"ManyIds", with("eos_token_id", "[0" + repeat(", 0", 64) + "]"),
+     "/eos_token_id: expected a token id or a list of at most 64, got a list of 65"},
     // Fields that do not fit each other
     {"OddHeadWidth", with("d_model", "44"),
      "/n_heads: expected an even head width, got d_model 44 over 4 heads"},
