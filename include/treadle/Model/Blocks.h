@@ -103,6 +103,14 @@ mlir::Value rmsNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
 mlir::Value layerNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
                       llvm::StringRef tensor, double eps, double offset = 0, int64_t groups = 1);
 
+/// A learned cubic of each row, every power normalised: tensors `<tensor>.weight` (3) and
+/// `<tensor>.bias`.
+mlir::Value polyNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
+                     llvm::StringRef tensor, double eps);
+
+/// x * (1 - silu of the scalar `tensor`).
+mlir::Value gpas(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm::StringRef tensor);
+
 /// factor * x.
 mlir::Value scale(const Scope &scope, mlir::Value x, mlir::Value factor);
 
@@ -261,8 +269,7 @@ mlir::Value multiPassAttention(const Scope &scope, const Place &place, mlir::Val
 /// What an MLP does between, or in, its layers.
 ///
 ///   relu ... swish     <2 i>.{weight,bias}, the activation between two; swish has a slope, 1.beta
-///   swiglu, geglu      every layer is gated: act(x W + b) (x V + c), <i>.{W,b,V,c}, W stored K x
-///   N;
+///   swiglu, geglu      every layer is gated: act(x W + b) (x V + c), <i>.{W,b,V,c}, stored K x N;
 ///                      swiglu has slopes, <i>.swish.beta
 ///   ffnglu ...         (act(x W1) (x V)) W2, stored K x N, without biases
 enum class MlpKind { relu, gelu, abs, swish, swiglu, geglu, ffnglu, ffngeglu, ffnswiglu };
@@ -277,6 +284,11 @@ struct Mlp {
 mlir::Value mlp(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm::StringRef tensor,
                 const Mlp &shape);
 
+/// down(silu(gate(x)) * up(x)) with tensors `<tensor>.gate_proj`, `up_proj` and `down_proj`, the
+/// middle `inner` wide: (R, K) -> (R, K).
+mlir::Value gatedMLP(const Scope &scope, mlir::Value x, llvm::StringRef tensor, int64_t inner,
+                     bool bias = false);
+
 //===----------------------------------------------------------------------===//
 // Gates (Gates.cpp)
 //===----------------------------------------------------------------------===//
@@ -284,21 +296,8 @@ mlir::Value mlp(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm:
 /// silu(gate) * up.
 mlir::Value siluGate(const Scope &scope, mlir::Value gate, mlir::Value up);
 
-/// down(silu(gate(x)) * up(x)) with tensors `<tensor>.gate_proj`, `up_proj` and `down_proj`, the
-/// middle `inner` wide: (R, K) -> (R, K).
-mlir::Value gatedMLP(const Scope &scope, mlir::Value x, llvm::StringRef tensor, int64_t inner,
-                     bool bias = false);
-
 /// act(gate) * x.
 mlir::Value gateWith(const Scope &scope, mlir::Value gate, mlir::Value x, Activation activation);
-
-/// A learned cubic of each row, every power normalised: tensors `<tensor>.weight` (3) and
-/// `<tensor>.bias`.
-mlir::Value polyNorm(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
-                     llvm::StringRef tensor, double eps);
-
-/// x * (1 - silu of the scalar `tensor`).
-mlir::Value gpas(const Scope &scope, mlir::Value x, llvm::StringRef symbol, llvm::StringRef tensor);
 
 /// again ? g x + (1 - g) origin : x, with g = sigmoid of the scalar `tensor`.
 mlir::Value gateBlend(const Scope &scope, mlir::Value x, mlir::Value origin, mlir::Value again,
@@ -318,7 +317,7 @@ struct GatedDeltaNet {
   int64_t valueWidth() const { return valueHeads * valueDim; }
 };
 
-/// The mixer of Qwen3-Next's linear layers, up to its output projection: tensors
+/// A convolution and a gated delta rule of its results, up to the output projection: tensors
 /// `<tensor>.in_proj_qkvz`, `in_proj_ba`, `conv1d`, `dt_bias`, `A_log`, `norm`; states `conv` and
 /// `delta`. (R, K) -> (R, valueWidth).
 mlir::Value gatedDeltaNet(const Scope &scope, const Tokens &tokens, mlir::Value x,

@@ -20,30 +20,6 @@ Value treadle::siluGate(const Scope &scope, Value gate, Value up) {
   return gateWith(scope, gate, up, Activation::silu);
 }
 
-Value treadle::polyNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
-                        double eps) {
-  ModuleBuilder &builder = scope.getBuilder();
-  OpBuilder &ops = builder.getBuilder();
-  Value weight = scope.vector(symbol, (tensor + ".weight").str(), 3);
-  Value bias = scope.scalar((symbol + ".bias").str(), (tensor + ".bias").str());
-  return PolyNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, bias,
-                            ops.getF32FloatAttr(eps));
-}
-
-Value treadle::gpas(const Scope &scope, Value x, StringRef symbol, StringRef tensor) {
-  ModuleBuilder &builder = scope.getBuilder();
-  return GPASOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x,
-                        scope.scalar(symbol, tensor));
-}
-
-Value treadle::gatedMLP(const Scope &scope, Value x, StringRef tensor, int64_t inner, bool bias) {
-  int64_t width = cast<ShapedType>(x.getType()).getDimSize(1);
-  Value gate = linear(scope, x, "gate_proj", (tensor + ".gate_proj").str(), inner, bias);
-  Value up = linear(scope, x, "up_proj", (tensor + ".up_proj").str(), inner, bias);
-  return linear(scope, siluGate(scope, gate, up), "down_proj", (tensor + ".down_proj").str(), width,
-                bias);
-}
-
 Value treadle::gateBlend(const Scope &scope, Value x, Value origin, Value again, StringRef symbol,
                          StringRef tensor) {
   ModuleBuilder &builder = scope.getBuilder();

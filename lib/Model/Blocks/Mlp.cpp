@@ -89,7 +89,7 @@ private:
     SmallVector<int64_t> widths = getWidths();
     for (auto [i, width] : llvm::enumerate(widths)) {
       std::string layer = std::to_string(2 * i);
-      x = linear(scope, x, symbolOf(layer), tensorOf(layer), width, /*hasBias=*/true);
+      x = linear(scope, x, symbolOf(layer), tensorOf(layer), width, /*bias=*/true);
       if (i + 1 == widths.size())
         break;
       x = shape.kind == MlpKind::swish // one slope for all layers
@@ -128,4 +128,12 @@ private:
 Value treadle::mlp(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
                    const Mlp &shape) {
   return MlpBuilder(scope, symbol, tensor, shape).build(x);
+}
+
+Value treadle::gatedMLP(const Scope &scope, Value x, StringRef tensor, int64_t inner, bool bias) {
+  int64_t width = cast<ShapedType>(x.getType()).getDimSize(1);
+  Value gate = linear(scope, x, "gate_proj", (tensor + ".gate_proj").str(), inner, bias);
+  Value up = linear(scope, x, "up_proj", (tensor + ".up_proj").str(), inner, bias);
+  return linear(scope, siluGate(scope, gate, up), "down_proj", (tensor + ".down_proj").str(), width,
+                bias);
 }

@@ -45,3 +45,19 @@ Value treadle::headNorm(const Scope &scope, Value x, StringRef symbol, StringRef
                              ops.getF32FloatAttr(eps), ops.getI64IntegerAttr(heads),
                              ops.getF32FloatAttr(0.0f));
 }
+
+Value treadle::polyNorm(const Scope &scope, Value x, StringRef symbol, StringRef tensor,
+                        double eps) {
+  ModuleBuilder &builder = scope.getBuilder();
+  OpBuilder &ops = builder.getBuilder();
+  Value weight = scope.vector(symbol, (tensor + ".weight").str(), 3);
+  Value bias = scope.scalar((symbol + ".bias").str(), (tensor + ".bias").str());
+  return PolyNormOp::create(ops, builder.getLoc(), x.getType(), x, weight, bias,
+                            ops.getF32FloatAttr(eps));
+}
+
+Value treadle::gpas(const Scope &scope, Value x, StringRef symbol, StringRef tensor) {
+  ModuleBuilder &builder = scope.getBuilder();
+  return GPASOp::create(builder.getBuilder(), builder.getLoc(), x.getType(), x,
+                        scope.scalar(symbol, tensor));
+}
