@@ -443,6 +443,13 @@ Expected<ModelConfig> treadle::parseConfig(StringRef text, StringRef file,
       return std::move(error);
   if (Error error = reader.applyDefaults())
     return std::move(error);
+  if (weights) {
+    Expected<NamedTensors> tensors = nameTensors(*config.family, *weights);
+    if (!tensors)
+      return tensors.takeError();
+    if (Error error = config.family->checkRedundant(config, *tensors))
+      return std::move(error);
+  }
   return std::move(config);
 }
 

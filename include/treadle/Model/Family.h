@@ -71,6 +71,11 @@ public:
 
   /// Supplies defaults that depend on other fields, and checks fields against
   /// each other.
+  /// Checks stored tensors that only repeat what the completed config says.
+  virtual llvm::Error checkRedundant(const ModelConfig &config, const NamedTensors &tensors) const {
+    return llvm::Error::success();
+  }
+
   virtual llvm::Error complete(ModelConfig &config) const = 0;
 
   virtual ModelFacts getFacts(const ModelConfig &config) const = 0;

@@ -14,12 +14,17 @@
 
 #include "treadle/Model/Decoder.h"
 #include "treadle/Model/NamePattern.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace treadle;
 
 static constexpr llvm::StringLiteral cellName = "model.layers.0.state_cell";
 static constexpr llvm::StringLiteral tokenToStateName = "model.token_to_state";
+static constexpr llvm::StringLiteral anglesName = "model.holographic_rope.inv_freq";
 
 namespace {
 /// The config, typed.
@@ -45,6 +50,8 @@ public:
   void infer(const NamedTensors &tensors, const ConfigValues &given,
              ConfigValues &found) const override;
   llvm::Error complete(ModelConfig &config) const override;
+  bool isRedundant(llvm::StringRef name) const override { return name == anglesName; }
+  llvm::Error checkRedundant(const ModelConfig &config, const NamedTensors &tensors) const override;
   ModelFacts getFacts(const ModelConfig &config) const override {
     return Decoder(config.values).getFacts();
   }
@@ -167,6 +174,7 @@ llvm::json::Object NanoHammer::getInfo(const ModelConfig &config) const {
 
 //===----------------------------------------------------------------------===//
 // Tensors
+           "model holographic_rope inv_freq",
 //===----------------------------------------------------------------------===//
 
 std::string NanoHammer::getCanonicalName(llvm::StringRef name, const TensorSource &) const {
@@ -222,6 +230,43 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
   found.set("state_norm_bias", isStored("pre_norm|post_norm bias"));
   found.set("state_projection_bias",
             tensors.findAny("model layers # state_projection bias") != nullptr);
+/// The angles of the state's rotation, which some checkpoints keep.
+llvm::Error NanoHammer::checkRedundant(const ModelConfig &config,
+                                       const NamedTensors &tensors) const {
+  const Tensor *angles = tensors.find(anglesName);
+  if (!angles)
+    return llvm::Error::success();
+  Config c(config.values);
+  int64_t count = angles->getNumElements(), pairs = c.stream.width / 2;
+  std::string place = (angles->file + ": " + angles->name).str();
+  if (count != pairs && count == pairs / c.cell.heads)
+    return config.error("state_pairing", place + " has " + llvm::Twine(count) +
+                                             " angles, those of a head; expected the " +
+                                             llvm::Twine(pairs) +
+                                             " of a whole state, as it rotates here");
+  if (count != pairs)
+    return config.error("state_hidden_size", "expected " + llvm::Twine(2 * count) + " as " + place +
+                                                 " has angles for, got " +
+                                                 llvm::Twine(c.stream.width));
+  if (!angles->type->readable)
+    return makeError(place + ": expected dtype F32, F16, BF16 or F64, got " + angles->type->name);
+  std::vector<float> found(count);
+  angles->read(0, 1, found);
+  // As exact as the number of bits that are stored.
+  double tolerance = angles->type->bytes > 2 ? 1e-4 : 1.0 / 128;
+  for (int64_t j = 0; j < count; ++j) {
+    double expected = std::pow(c.theta, -static_cast<double>(j) / static_cast<double>(pairs));
+    if (!(std::fabs(found[j] - expected) <= tolerance * expected)) {
+      std::string message;
+      llvm::raw_string_ostream(message)
+          << "gives angle " << j << " as "
+          << llvm::format("%g, got %g in ", expected, static_cast<double>(found[j])) << place;
+      return config.error("state_rope_theta", message);
+    }
+  }
+  return llvm::Error::success();
+}
+
   found.set("state_mlp_bias", isStored("mlp 0|2 bias") || isStored("mlps # 0|2 bias"));
 
   llvm::ArrayRef<int64_t> first = matrixAt(cellName + ".mlp.0.weight");

@@ -11,6 +11,8 @@
 #include "treadle/Model/Decoder.h"
 #include "gtest/gtest.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace treadle;
 using namespace treadle::test;
@@ -187,14 +189,40 @@ TEST(NanoHammer, NamesWhatIsWrongWithPartsOfATensor) {
             "tensor of shape [3], got none");
 }
 
-TEST(NanoHammer, ListsABufferOfAngles) {
+TEST(NanoHammer, ComparesABufferOfAngles) {
   TinyModel model;
   Tensors tensors = model.makeTensors(with(""));
   std::string name = "model.holographic_rope.inv_freq";
-  tensors[name] = makeF32(name, {6}, std::vector<float>(6));
+  auto bindWith = [&](std::vector<float> angles) {
+    tensors[name] = makeF32(name, {int64_t(angles.size())}, angles);
+    return model.bind(tensors, with(""));
+  };
+  std::vector<float> angles;
+  for (int j = 0; j < 6; ++j)
+    angles.push_back(static_cast<float>(std::pow(10000.0, -j / 6.0)));
+  EXPECT_EQ(bindWith(angles), "success");
+  EXPECT_TRUE(model.warnings.empty());
+  // With a half of each 32 bits, as a cast to bf16 leaves it.
+  StoredTensor &cut = tensors[name];
+  std::string halves;
+  for (size_t i = 0; i < cut.bytes.size(); i += 4)
+    halves += cut.bytes.substr(i + 2, 2);
+  cut = {name, "BF16", {6}, halves};
   EXPECT_EQ(model.bind(tensors, with("")), "success");
-  EXPECT_EQ(model.warnings,
-            std::vector<std::string>{"w.safetensors: the model does not use " + name});
+
+  angles[3] *= 1.001f;
+  EXPECT_EQ(bindWith(angles), "c.json: /state_rope_theta: gives angle 3 as 0.01, got 0.01001 in "
+                              "w.safetensors: model.holographic_rope.inv_freq");
+  EXPECT_EQ(bindWith({1, 0.5f}),
+            "c.json: /state_pairing: w.safetensors: model.holographic_rope.inv_freq has 2 angles, "
+            "those of a head; expected the 6 of a whole state, as it rotates here");
+  EXPECT_EQ(bindWith({1, 0.5f, 0.2f, 0.1f}),
+            "c.json: /state_hidden_size: expected 8 as w.safetensors: "
+            "model.holographic_rope.inv_freq has angles for, got 12");
+  tensors[name] = {name, "I32", {6}, std::string(24, 0)};
+  EXPECT_EQ(model.bind(tensors, with("")),
+            "w.safetensors: model.holographic_rope.inv_freq: expected dtype F32, F16, BF16 or F64, "
+            "got I32");
 }
 
 //===----------------------------------------------------------------------===//
