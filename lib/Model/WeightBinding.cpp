@@ -116,8 +116,7 @@ static std::string describeWanted(WeightOp weight) {
 llvm::Error treadle::checkTensor(const Tensor &tensor, WeightOp weight) {
   if (!fits(tensor, weight))
     return makeError(tensor.file + ": " + quote(tensor.name) + ": expected shape " +
-                     describeShape(getSourceView(weight).shape) + ", got " +
-                     describeShape(tensor.shape));
+                     describeWanted(weight) + ", got " + describeShape(tensor.shape));
   if (!tensor.type->readable)
     return makeError(tensor.file + ": " + quote(tensor.name) +
                      ": expected dtype F32, F16, BF16 or F64, got " + tensor.type->name);
@@ -218,25 +217,6 @@ static void warnOfUnread(const llvm::DenseSet<const Tensor *> &read, const Tenso
     warn(source.getPath() + ": the model does not use " + names);
 }
 
-/// The tensor of that canonical name, or the parts in which it is stored instead.
-static llvm::Expected<llvm::SmallVector<const Tensor *>>
-findTensors(const Family &family, const NamedTensors &tensors, llvm::StringRef name,
-            WeightOp weight, const TensorSource &source) {
-  llvm::SmallVector<const Tensor *> found;
-  if (const Tensor *tensor = tensors.find(name))
-    found.push_back(tensor);
-  else
-    while (const Tensor *part = tensors.find(family.getPart(name, found.size())))
-      found.push_back(part);
-  if (found.empty())
-    return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
-                     describeShape(getSourceView(weight).shape) + ", got none");
-  if (int64_t size = found.size() > 1 ? weight.getType().getShape()[0] : 0; size % found.size())
-    return makeError(source.getPath() + ": " + name + ": expected one tensor or " +
-                     llvm::Twine(size) + " parts, got " + llvm::Twine(found.size()));
-  return found;
-}
-
 llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const TensorSource &source,
                                  WarningHandler warn) {
   llvm::Expected<NamedTensors> tensors = nameTensors(family, source);
@@ -248,24 +228,14 @@ llvm::Error treadle::bindWeights(ModuleOp module, const Family &family, const Te
   for (auto weight : module.getOps<WeightOp>()) {
     chooseForm(weight, family, *tensors);
     llvm::SmallVector<llvm::StringRef> names;
-    size_t parts = 0;
     for (auto name : weight.getSources().getAsValueRange<StringAttr>()) {
-      llvm::Expected<llvm::SmallVector<const Tensor *>> found =
-          findTensors(family, *tensors, name, weight, source);
-      if (!found)
-        return found.takeError();
-      // A symbol has one number of parts for all its slots.
-      if (names.empty())
-        parts = found->size();
-      if (found->size() != parts)
-        return makeError(source.getPath() + ": " + name + ": expected " + llvm::Twine(parts) +
-                         (parts == 1 ? " tensor" : " parts") + " as in the layers before, got " +
-                         llvm::Twine(found->size()));
-      for (const Tensor *tensor : *found) {
-        (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
-        names.push_back(tensor->name);
-        read.insert(tensor);
-      }
+      const Tensor *tensor = tensors->find(name);
+      if (!tensor)
+        return makeError(source.getPath() + ": " + name + ": expected a tensor of shape " +
+                         describeWanted(weight) + ", got none");
+      (family.mayBeTransposed(name) ? turnable : fixed).push_back({weight, tensor});
+      names.push_back(tensor->name);
+      read.insert(tensor);
     }
     weight.setSourcesAttr(Builder(module.getContext()).getStrArrayAttr(names));
   }

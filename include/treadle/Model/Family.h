@@ -51,10 +51,6 @@ public:
   /// Whether the matrix of that canonical name may be stored as K x N.
   virtual bool mayBeTransposed(llvm::StringRef) const { return false; }
 
-  /// The canonical name of part `index` of a tensor that may be stored in parts along its first
-  /// dimension instead, or an empty string.
-  virtual std::string getPart(llvm::StringRef name, int64_t index) const { return {}; }
-
   /// Tensors that may be stored though no weight of a module reads them, with the
   /// tensor whose numbers they then repeat (canonical names).
   virtual std::vector<std::pair<std::string, std::string>> getCopies() const { return {}; }

@@ -46,7 +46,7 @@ public:
   std::vector<std::pair<std::string, std::string>> getCopies() const override {
     return getDecoderCopies();
   }
-  std::string getPart(llvm::StringRef name, int64_t index) const override;
+  std::vector<StoredForm> getStoredForms(llvm::StringRef name) const override;
   void infer(const NamedTensors &tensors, const ConfigValues &given,
              ConfigValues &found) const override;
   llvm::Error complete(ModelConfig &config) const override;
@@ -200,11 +200,11 @@ std::string NanoHammer::getCanonicalName(llvm::StringRef name, const TensorSourc
 }
 
 /// `….mlp.0.weight` may be stored as `….mlps.<head>.0.weight`.
-std::string NanoHammer::getPart(llvm::StringRef name, int64_t index) const {
+std::vector<StoredForm> NanoHammer::getStoredForms(llvm::StringRef name) const {
   auto [front, back] = name.split(".state_cell.mlp.");
   if (back.empty())
     return {};
-  return (front + ".state_cell.mlps." + llvm::Twine(index) + "." + back).str();
+  return {{(front + ".state_cell.mlps.#." + back).str(), /*axis=*/0}};
 }
 
 void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
@@ -217,13 +217,20 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
   auto isStored = [&](llvm::StringRef pattern) {
     return tensors.findAny(("model layers # state_cell " + pattern).str()) != nullptr;
   };
-  auto matrixAt = [&](llvm::Twine name) -> llvm::ArrayRef<int64_t> {
-    const Tensor *tensor = tensors.find(name.str());
-    return tensor && tensor->shape.size() >= 2 ? llvm::ArrayRef<int64_t>(tensor->shape)
-                                               : llvm::ArrayRef<int64_t>();
-  };
-  if (llvm::ArrayRef<int64_t> in = matrixAt(tokenToStateName + ".weight"); !in.empty())
-    found.set("state_hidden_size", in[0]);
+  if (const Tensor *in = tensors.findAny("model token_to_state weight"); in && !in->shape.empty())
+  found.set("state_mlp_bias", isStored("mlp 0|2 bias") || isStored("mlps # 0|2 bias"));
+
+  std::string name = (cellName + ".mlp.0.weight").str();
+  std::optional<llvm::SmallVector<int64_t>> first = findShape(tensors, name, getStoredForms(name));
+  if (!first || first->size() < 2)
+    return;
+  found.set("state_mlp_sharing", std::string(first->size() > 2 ? "per_head" : "shared"));
+  int64_t outputs = first->end()[-2], inputs = first->back();
+  if (inputs && outputs % inputs == 0)
+    found.set("state_mlp_ratio", outputs / inputs);
+}
+
+    found.set("state_hidden_size", in->shape[0]);
   found.set("token_to_state_bias", tensors.findAny("model token_to_state bias") != nullptr);
   if (const Tensor *step = tensors.find((cellName + ".step_size").str()))
     found.set("num_state_heads", step->getNumElements());
@@ -265,20 +272,6 @@ llvm::Error NanoHammer::checkRedundant(const ModelConfig &config,
     }
   }
   return llvm::Error::success();
-}
-
-  found.set("state_mlp_bias", isStored("mlp 0|2 bias") || isStored("mlps # 0|2 bias"));
-
-  llvm::ArrayRef<int64_t> first = matrixAt(cellName + ".mlp.0.weight");
-  bool isSplit = first.empty();
-  if (isSplit)
-    first = matrixAt(cellName + ".mlps.0.0.weight");
-  if (first.empty())
-    return;
-  found.set("state_mlp_sharing", std::string(isSplit || first.size() > 2 ? "per_head" : "shared"));
-  int64_t outputs = first.take_back(2)[0], inputs = first.back();
-  if (inputs && outputs % inputs == 0)
-    found.set("state_mlp_ratio", outputs / inputs);
 }
 
 //===----------------------------------------------------------------------===//
