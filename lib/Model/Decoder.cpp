@@ -17,14 +17,14 @@ using namespace treadle;
 
 static constexpr llvm::StringLiteral embeddingName = "model.embed_tokens.weight";
 static constexpr llvm::StringLiteral headName = "lm_head.weight";
-static constexpr llvm::StringLiteral layersName = "model.layers";
 
 //===----------------------------------------------------------------------===//
 // Config
 //===----------------------------------------------------------------------===//
 
-std::vector<Field> treadle::getDecoderFields() {
-  return {
+std::vector<Field>
+treadle::getDecoderFields(llvm::ArrayRef<std::pair<llvm::StringRef, ConfigValue>> defaults) {
+  std::vector<Field> fields = {
       Field::integer("vocab_size", 1, 1 << 24, "tokens of the vocabulary").require(),
       Field::integer("hidden_size", 1, 1 << 16, "width of a hidden row").require(),
       Field::integer("intermediate_size", 1, 1 << 20, "inner width of the MLP").require(),
@@ -45,6 +45,13 @@ std::vector<Field> treadle::getDecoderFields() {
           .otherwise(false),
       Field::ids("eos_token_id", "ids that end a text"),
   };
+  for (Field &field : fields)
+    for (const auto &[key, value] : defaults)
+      if (field.key == key) {
+        field.required = false;
+        field.fallback = value;
+      }
+  return fields;
 }
 
 llvm::Error treadle::completeDecoder(ModelConfig &config, std::optional<RopeScaling> scaling) {
@@ -69,10 +76,8 @@ llvm::Error treadle::completeDecoder(ModelConfig &config, std::optional<RopeScal
   int64_t vocabulary = values.integer("vocab_size");
   if (!values.has("eos_token_id"))
     values.set("eos_token_id", vocabulary > 2 ? std::vector<int64_t>{2} : std::vector<int64_t>{});
-  for (int64_t id : values.ids("eos_token_id"))
-    if (id >= vocabulary)
-      return config.error("eos_token_id", "expected ids below vocab_size " +
-                                              llvm::Twine(vocabulary) + ", got " + llvm::Twine(id));
+  if (llvm::Error error = checkIds(config, "eos_token_id", vocabulary))
+    return error;
   return completeRopeScaling(config, scaling);
 }
 
@@ -126,35 +131,38 @@ std::vector<std::pair<std::string, std::string>> treadle::getDecoderCopies() {
 
 /// The rows of a stored matrix, or nothing.
 static std::optional<int64_t> getOutputs(const NamedTensors &tensors, llvm::StringRef name) {
-  const Tensor *tensor = tensors.find((layersName + ".0." + name).str());
+  const Tensor *tensor = tensors.find((decoderLayersName + ".0." + name).str());
   return tensor && tensor->shape.size() == 2 ? std::optional(tensor->shape[0]) : std::nullopt;
 }
 
-void treadle::inferDecoder(const NamedTensors &tensors, const ConfigValues &given,
-                           ConfigValues &found) {
-  const Tensor *table = tensors.find(embeddingName), *head = tensors.find(headName);
-  if (!given.has("tie_word_embeddings"))
-    found.set("tie_word_embeddings", !head || (table && haveEqualNumbers(*head, *table)));
-  else if (!head)
-    found.set("tie_word_embeddings", true);
-
-  std::set<llvm::StringRef> layers;
-  for (const auto &[name, tensor] : tensors.byName)
-    if (llvm::StringRef rest = name; rest.consume_front(layersName) && rest.consume_front("."))
-      layers.insert(rest.take_until([](char c) { return c == '.'; }));
-  if (!layers.empty()) {
-    found.set("num_hidden_layers", static_cast<int64_t>(layers.size()));
-    found.set("attention_bias",
-              tensors.findAny("model layers # self_attn q_proj|k_proj|v_proj|o_proj bias") !=
-                  nullptr);
-    found.set("mlp_bias",
-              tensors.findAny("model layers # mlp gate_proj|up_proj|down_proj bias") != nullptr);
-  }
-
+const Tensor *treadle::inferDecoderBasics(const NamedTensors &tensors, const ConfigValues &given,
+                                          ConfigValues &found) {
+  inferTying(tensors, given, "tie_word_embeddings", getDecoderCopies()[0], found);
+  found.set("attention_bias",
+            tensors.findAny("model layers # self_attn q_proj|k_proj|v_proj|o_proj bias") !=
+                nullptr);
+  found.set("mlp_bias",
+            tensors.findAny("model layers # mlp gate_proj|up_proj|down_proj bias") != nullptr);
+  const Tensor *table = tensors.find(embeddingName);
   if (table && table->shape.size() == 2) {
     found.set("vocab_size", table->shape[0]);
     found.set("hidden_size", table->shape[1]);
   }
+  return table;
+}
+
+void treadle::inferDecoder(const NamedTensors &tensors, const ConfigValues &given,
+                           ConfigValues &found) {
+  inferDecoderBasics(tensors, given, found);
+  std::set<llvm::StringRef> layers;
+  for (const auto &[name, tensor] : tensors.byName)
+    if (llvm::StringRef rest = name;
+        rest.consume_front(decoderLayersName) && rest.consume_front("."))
+      layers.insert(rest.take_until([](char c) { return c == '.'; }));
+  if (!layers.empty()) {
+    found.set("num_hidden_layers", static_cast<int64_t>(layers.size()));
+  }
+
   if (std::optional<int64_t> inner = getOutputs(tensors, "mlp.gate_proj.weight"))
     found.set("intermediate_size", *inner);
   std::optional<int64_t> q = getOutputs(tensors, "self_attn.q_proj.weight"),

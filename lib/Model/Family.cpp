@@ -10,6 +10,17 @@
 
 using namespace treadle;
 
+void treadle::inferTying(const NamedTensors &tensors, const ConfigValues &given,
+                         llvm::StringRef key,
+                         const std::pair<std::string, std::string> &headAndTable,
+                         ConfigValues &found) {
+  const Tensor *head = tensors.find(headAndTable.first), *table = tensors.find(headAndTable.second);
+  if (!head)
+    found.set(key, true);
+  else if (!given.has(key))
+    found.set(key, table && haveEqualNumbers(*head, *table));
+}
+
 const Family *FamilyRegistry::find(llvm::StringRef name) const {
   for (const std::unique_ptr<Family> &family : families)
     if (family->getName() == name)

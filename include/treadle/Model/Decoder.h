@@ -35,7 +35,12 @@ struct Decoder {
   llvm::json::Object getInfo() const;
 };
 
-std::vector<Field> getDecoderFields();
+/// What the names of all tensors of layers begin with.
+inline constexpr llvm::StringLiteral decoderLayersName = "model.layers";
+
+/// A key of `defaults` need not be given.
+std::vector<Field>
+getDecoderFields(llvm::ArrayRef<std::pair<llvm::StringRef, ConfigValue>> defaults = {});
 
 /// Defaults that depend on other fields, and what fields must agree on. `scaling` holds where the
 /// config does not name any.
@@ -46,6 +51,11 @@ std::string getDecoderName(llvm::StringRef name);
 
 /// The head, which may repeat the embedding's numbers, and the embedding.
 std::vector<std::pair<std::string, std::string>> getDecoderCopies();
+
+/// What the embedding says, whether it is the head too, and whether there are biases: of a decoder
+/// whatever its layers are. Returns the embedding, or null.
+const Tensor *inferDecoderBasics(const NamedTensors &tensors, const ConfigValues &given,
+                                 ConfigValues &found);
 
 void inferDecoder(const NamedTensors &tensors, const ConfigValues &given, ConfigValues &found);
 

@@ -86,6 +86,12 @@ public:
 
 /// The families that a compiler knows.
 class FamilyRegistry {
+/// Sets the field `key`, whether the head is the embedding's matrix, given their canonical names:
+/// it is where no head is stored and, unless the config says otherwise, where it holds the same
+/// numbers.
+void inferTying(const NamedTensors &tensors, const ConfigValues &given, llvm::StringRef key,
+                const std::pair<std::string, std::string> &headAndTable, ConfigValues &found);
+
 public:
   void add(std::unique_ptr<Family> family) { families.push_back(std::move(family)); }
   const Family *find(llvm::StringRef name) const;

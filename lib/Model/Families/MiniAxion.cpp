@@ -121,11 +121,7 @@ llvm::Error MiniAxion::complete(ModelConfig &config) const {
                                                ", got " + llvm::Twine(shared));
   if (!values.has("eos_token_id"))
     values.set("eos_token_id", vocabulary > 2 ? std::vector<int64_t>{2} : std::vector<int64_t>{});
-  for (int64_t id : values.ids("eos_token_id"))
-    if (id >= vocabulary)
-      return config.error("eos_token_id", "expected ids below vocab_size " +
-                                              llvm::Twine(vocabulary) + ", got " + llvm::Twine(id));
-  return llvm::Error::success();
+  return checkIds(config, "eos_token_id", vocabulary);
 }
 
 ModelFacts MiniAxion::getFacts(const ModelConfig &config) const {
@@ -232,10 +228,9 @@ static bool inferFactors(const NamedTensors &tensors, const std::string &name, i
 
 void MiniAxion::infer(const NamedTensors &tensors, const ConfigValues &given,
                       ConfigValues &found) const {
-  const Tensor *table = tensors.find(embeddingName), *head = tensors.find(headName);
+  const Tensor *table = tensors.find(embeddingName);
   found.set("use_thinking_tokens", tensors.find(gateName) != nullptr);
-  if (!given.has("weight_tying"))
-    found.set("weight_tying", !head || (table && haveEqualNumbers(*head, *table)));
+  inferTying(tensors, given, "weight_tying", getCopies()[0], found);
 
   std::set<std::string> blocks;
   for (const auto &[name, tensor] : tensors.byName)

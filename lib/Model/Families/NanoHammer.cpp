@@ -67,9 +67,8 @@ std::unique_ptr<Family> treadle::createNanoHammer() { return std::make_unique<Na
 //===----------------------------------------------------------------------===//
 
 std::vector<Field> NanoHammer::getFields() const {
-  std::vector<Field> fields = getDecoderFields();
   // A config that says nothing is the published one.
-  const std::pair<llvm::StringRef, ConfigValue> published[] = {
+  std::vector<Field> fields = getDecoderFields({
       {"vocab_size", int64_t(128256)},
       {"hidden_size", int64_t(2048)},
       {"intermediate_size", int64_t(8192)},
@@ -79,13 +78,7 @@ std::vector<Field> NanoHammer::getFields() const {
       {"max_position_embeddings", int64_t(131072)},
       {"rms_norm_eps", 1e-5},
       {"rope_theta", 500000.0},
-  };
-  for (Field &field : fields)
-    for (const auto &[key, value] : published)
-      if (field.key == key) {
-        field.required = false;
-        field.fallback = value;
-      }
+  });
   for (Field field : {
            Field::integer("state_hidden_size", 2, 1 << 16, "width of a state")
                .otherwise(int64_t(512)),
@@ -174,7 +167,6 @@ llvm::json::Object NanoHammer::getInfo(const ModelConfig &config) const {
 
 //===----------------------------------------------------------------------===//
 // Tensors
-           "model holographic_rope inv_freq",
 //===----------------------------------------------------------------------===//
 
 std::string NanoHammer::getCanonicalName(llvm::StringRef name, const TensorSource &) const {
@@ -182,6 +174,7 @@ std::string NanoHammer::getCanonicalName(llvm::StringRef name, const TensorSourc
     return canonical;
   for (llvm::StringRef pattern : {
            "model token_to_state weight|bias",
+           "model holographic_rope inv_freq",
            "model layers # state_cell pre_norm|post_norm weight|bias",
            "model layers # state_cell step_size",
            "model layers # state_cell mlp 0|2=3 weight|bias",
@@ -218,6 +211,13 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
     return tensors.findAny(("model layers # state_cell " + pattern).str()) != nullptr;
   };
   if (const Tensor *in = tensors.findAny("model token_to_state weight"); in && !in->shape.empty())
+    found.set("state_hidden_size", in->shape[0]);
+  found.set("token_to_state_bias", tensors.findAny("model token_to_state bias") != nullptr);
+  if (const Tensor *step = tensors.find((cellName + ".step_size").str()))
+    found.set("num_state_heads", step->getNumElements());
+  found.set("state_norm_bias", isStored("pre_norm|post_norm bias"));
+  found.set("state_projection_bias",
+            tensors.findAny("model layers # state_projection bias") != nullptr);
   found.set("state_mlp_bias", isStored("mlp 0|2 bias") || isStored("mlps # 0|2 bias"));
 
   std::string name = (cellName + ".mlp.0.weight").str();
@@ -230,13 +230,6 @@ void NanoHammer::infer(const NamedTensors &tensors, const ConfigValues &given,
     found.set("state_mlp_ratio", outputs / inputs);
 }
 
-    found.set("state_hidden_size", in->shape[0]);
-  found.set("token_to_state_bias", tensors.findAny("model token_to_state bias") != nullptr);
-  if (const Tensor *step = tensors.find((cellName + ".step_size").str()))
-    found.set("num_state_heads", step->getNumElements());
-  found.set("state_norm_bias", isStored("pre_norm|post_norm bias"));
-  found.set("state_projection_bias",
-            tensors.findAny("model layers # state_projection bias") != nullptr);
 /// The angles of the state's rotation, which some checkpoints keep.
 llvm::Error NanoHammer::checkRedundant(const ModelConfig &config,
                                        const NamedTensors &tensors) const {

@@ -12,8 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "treadle/Model/Blocks.h"
-#include "treadle/Model/Family.h"
+#include "treadle/Model/Decoder.h"
 #include "treadle/Model/NamePattern.h"
 
 #include <cmath>
@@ -21,9 +20,6 @@
 using namespace mlir;
 using namespace treadle;
 
-static constexpr llvm::StringLiteral embeddingName = "model.embed_tokens.weight";
-static constexpr llvm::StringLiteral headName = "lm_head.weight";
-static constexpr llvm::StringLiteral layersName = "model.layers";
 static constexpr llvm::StringLiteral linearType = "linear_attention";
 static constexpr llvm::StringLiteral fullType = "full_attention";
 
@@ -42,21 +38,13 @@ static int64_t periodicOf(int64_t width, double ratio) {
 
 namespace {
 /// The config, typed.
-struct Config {
+struct Config : Decoder {
   explicit Config(const ModelConfig &config)
-      : vocabSize(config.values.integer("vocab_size")),
-        hidden(config.values.integer("hidden_size")),
-        intermediate(config.values.integer("intermediate_size")),
-        heads(config.values.integer("num_attention_heads")),
-        kvHeads(config.values.integer("num_key_value_heads")),
-        headDim(config.values.integer("head_dim")), eps(config.values.number("rms_norm_eps")),
-        theta(config.values.number("rope_theta")),
-        offset(config.values.flag("norm_zero_centered") ? 1 : 0),
+      : Decoder(config.values), offset(config.values.flag("norm_zero_centered") ? 1 : 0),
         hasOutputGate(config.values.flag("attn_output_gate")),
         hasLinearFan(config.values.flag("linear_attn_fan")),
         hasNormBias(config.values.flag("norm_bias")),
         hasTwoGPAS(config.values.integer("gpas_per_layer") == 2),
-        isTied(config.values.flag("tie_word_embeddings")),
         net{config.values.integer("linear_num_key_heads"),
             config.values.integer("linear_key_head_dim"),
             config.values.integer("linear_num_value_heads"),
@@ -73,13 +61,12 @@ struct Config {
                    .Case("all", FanBias::all)
                    .Case("plain", FanBias::plain)
                    .Default(FanBias::none);
-    rotated = static_cast<int64_t>(static_cast<double>(headDim) *
+    rotated = static_cast<int64_t>(static_cast<double>(attention.headDim) *
                                    config.values.number("partial_rotary_factor"));
   }
 
-  int64_t vocabSize, hidden, intermediate, heads, kvHeads, headDim;
-  double eps, theta, offset;
-  bool hasOutputGate, hasLinearFan, hasNormBias, hasTwoGPAS, isTied;
+  double offset; ///< of norm weights
+  bool hasOutputGate, hasLinearFan, hasNormBias, hasTwoGPAS;
   GatedDeltaNet net;
   FanLayer fan;
   int64_t rotated; ///< columns of a head
@@ -92,12 +79,14 @@ public:
   std::vector<Field> getFields() const override;
   std::string getCanonicalName(llvm::StringRef name, const TensorSource &source) const override;
   std::vector<std::pair<std::string, std::string>> getCopies() const override {
-    return {{headName.str(), embeddingName.str()}};
+    return getDecoderCopies();
   }
   void infer(const NamedTensors &tensors, const ConfigValues &given,
              ConfigValues &found) const override;
   llvm::Error complete(ModelConfig &config) const override;
-  ModelFacts getFacts(const ModelConfig &config) const override;
+  ModelFacts getFacts(const ModelConfig &config) const override {
+    return Decoder(config.values).getFacts();
+  }
   llvm::json::Object getInfo(const ModelConfig &config) const override;
   void build(ModuleBuilder &builder, const ModelConfig &config) const override;
 };
@@ -110,52 +99,49 @@ std::unique_ptr<Family> treadle::createNeoLLM() { return std::make_unique<NeoLLM
 //===----------------------------------------------------------------------===//
 
 std::vector<Field> NeoLLM::getFields() const {
-  return {
-      Field::integer("vocab_size", 1, 1 << 24, "tokens of the vocabulary").require(),
-      Field::integer("hidden_size", 1, 1 << 16, "width of a hidden row").require(),
-      Field::integer("intermediate_size", 1, 1 << 20, "inner width of the MLP").require(),
-      Field::integer("num_hidden_layers", 1, 512, "layers").require(),
-      Field::integer("num_attention_heads", 1, 1 << 12, "query heads").require(),
-      Field::integer("num_key_value_heads", 1, 1 << 12,
-                     "key and value heads; default num_attention_heads"),
-      Field::integer("head_dim", 2, 1 << 10,
-                     "width of a head; default hidden_size / num_attention_heads"),
-      Field::someOf("layer_types", {linearType.str(), fullType.str()},
-                    "the kind of each layer; default three linear ones and a full one, repeated"),
-      Field::integer("linear_conv_kernel_dim", 2, 16, "tokens that the convolution sees")
-          .otherwise(int64_t(4)),
-      Field::integer("linear_num_key_heads", 1, 1 << 12, "key heads of a delta net")
-          .otherwise(int64_t(8)),
-      Field::integer("linear_key_head_dim", 1, 1 << 10, "width of such a head")
-          .otherwise(int64_t(32)),
-      Field::integer("linear_num_value_heads", 1, 1 << 12, "value heads of a delta net")
-          .otherwise(int64_t(16)),
-      Field::integer("linear_value_head_dim", 1, 1 << 10, "width of such a head")
-          .otherwise(int64_t(32)),
-      Field::number("rms_norm_eps", 1e-20, 1, "added to a mean of squares").otherwise(1e-6),
-      Field::number("rope_theta", 1, 1e12, "base of the rotary angles").otherwise(10000.0),
-      Field::choice("rope_scaling", {"none"}, "no other is known"),
-      Field::number("partial_rotary_factor", 1e-6, 1, "share of a head's columns that rotate")
-          .otherwise(0.25),
-      Field::integer("max_position_embeddings", 1, 1 << 24, "positions of a window")
-          .otherwise(int64_t(512)),
-      Field::number("fan_ratio", 1e-6, 0.5, "share of a FAN layer's columns that are cosines")
-          .otherwise(defaultFanRatio),
-      Field::choice("fan_mode", {"paper", "extend"},
-                    "FAN layers as wide as a hidden row, or by fan_ratio wider"),
-      Field::choice("fan_bias", {"all", "plain", "none"}, "columns of a FAN layer with a bias"),
-      Field::flag("linear_attn_fan", "whether delta nets read through a FAN layer").otherwise(true),
-      Field::flag("attn_output_gate", "whether full attention has an output gate").otherwise(false),
-      Field::flag("attention_bias", "whether projections have a bias").otherwise(false),
-      Field::integer("gpas_per_layer", 1, 2, "GPAS factors of a layer").otherwise(int64_t(2)),
-      Field::flag("norm_zero_centered", "whether norm weights are stored as distances from 1")
-          .otherwise(true),
-      Field::flag("norm_bias", "whether norms take off the mean and add a bias").otherwise(false),
-      Field::flag("tie_word_embeddings", "whether the head is the embedding's matrix")
-          .otherwise(true),
-      Field::ids("eos_token_id", "ids that end a text; default none"),
-      Field::inert("hidden_act", "the MLP has PolyNorm, the convolution SiLU"),
-  };
+  std::vector<Field> fields =
+      getDecoderFields({{"max_position_embeddings", int64_t(512)}, {"tie_word_embeddings", true}});
+  for (Field &field : fields)
+    if (field.key == "rope_scaling")
+      field = Field::object(
+          "rope_scaling", {Field::choice("rope_type", {"default"}, "no other is known").require()},
+          "rotary angles are not scaled");
+    else if (field.key == "hidden_act")
+      field = Field::inert("hidden_act", "the MLP has PolyNorm, the convolution SiLU");
+  for (Field field : {
+           Field::someOf(
+               "layer_types", {linearType.str(), fullType.str()},
+               "the kind of each layer; default three linear ones and a full one, repeated"),
+           Field::integer("linear_conv_kernel_dim", 2, 16, "tokens that the convolution sees")
+               .otherwise(int64_t(4)),
+           Field::integer("linear_num_key_heads", 1, 1 << 12, "key heads of a delta net")
+               .otherwise(int64_t(8)),
+           Field::integer("linear_key_head_dim", 1, 1 << 10, "width of such a head")
+               .otherwise(int64_t(32)),
+           Field::integer("linear_num_value_heads", 1, 1 << 12, "value heads of a delta net")
+               .otherwise(int64_t(16)),
+           Field::integer("linear_value_head_dim", 1, 1 << 10, "width of such a head")
+               .otherwise(int64_t(32)),
+           Field::number("partial_rotary_factor", 1e-6, 1, "share of a head's columns that rotate")
+               .otherwise(0.25),
+           Field::number("fan_ratio", 1e-6, 0.5, "share of a FAN layer's columns that are cosines")
+               .otherwise(defaultFanRatio),
+           Field::choice("fan_mode", {"paper", "extend"},
+                         "FAN layers as wide as a hidden row, or by fan_ratio wider"),
+           Field::choice("fan_bias", {"all", "plain", "none"},
+                         "columns of a FAN layer with a bias"),
+           Field::flag("linear_attn_fan", "whether delta nets read through a FAN layer")
+               .otherwise(true),
+           Field::flag("attn_output_gate", "whether full attention has an output gate")
+               .otherwise(false),
+           Field::integer("gpas_per_layer", 1, 2, "GPAS factors of a layer").otherwise(int64_t(2)),
+           Field::flag("norm_zero_centered", "whether norm weights are stored as distances from 1")
+               .otherwise(true),
+           Field::flag("norm_bias", "whether norms take off the mean and add a bias")
+               .otherwise(false),
+       })
+    fields.push_back(std::move(field));
+  return fields;
 }
 
 /// Defaults that depend on other fields.
@@ -178,8 +164,9 @@ static void addDefaults(ConfigValues &values) {
 llvm::Error NeoLLM::complete(ModelConfig &config) const {
   ConfigValues &values = config.values;
   addDefaults(values);
-  if (values.flag("attention_bias"))
-    return config.error("attention_bias", "expected false: no projection with a bias is known");
+  for (llvm::StringRef key : {"attention_bias", "mlp_bias"})
+    if (values.flag(key))
+      return config.error(key, "expected false: no projection with a bias is known");
   int64_t layers = values.integer("num_hidden_layers");
   if (int64_t count = values.someOf("layer_types").size(); count != layers)
     return config.error("layer_types", "expected one for each of " + llvm::Twine(layers) +
@@ -191,43 +178,28 @@ llvm::Error NeoLLM::complete(ModelConfig &config) const {
     if (values.integer(many) % values.integer(few))
       return config.error(few, llvm::Twine(values.integer(few)) + " does not divide " + many + " " +
                                    llvm::Twine(values.integer(many)));
+  if (llvm::Error error = completeRopeScaling(config))
+    return error;
   Config c(config);
   if (c.rotated < 2 || c.rotated % 2)
     return config.error("partial_rotary_factor",
                         "expected an even number of rotated columns, got " +
-                            llvm::Twine(c.rotated) + " of " + llvm::Twine(c.headDim));
+                            llvm::Twine(c.rotated) + " of " + llvm::Twine(c.attention.headDim));
   if (c.fan.periodic < 1 || c.fan.plain < 1)
     return config.error(
         "fan_ratio", "expected periodic and other columns, got " + llvm::Twine(c.fan.periodic) +
                          " and " + llvm::Twine(c.fan.plain) + " of " + llvm::Twine(c.fan.width()));
-  for (int64_t id : values.ids("eos_token_id"))
-    if (id >= c.vocabSize)
-      return config.error("eos_token_id", "expected ids below vocab_size " +
-                                              llvm::Twine(c.vocabSize) + ", got " +
-                                              llvm::Twine(id));
-  return llvm::Error::success();
-}
-
-ModelFacts NeoLLM::getFacts(const ModelConfig &config) const {
-  Config c(config);
-  ModelFacts facts;
-  facts.vocabulary = c.vocabSize;
-  facts.hidden = c.hidden;
-  facts.capacity = config.values.integer("max_position_embeddings");
-  llvm::append_range(facts.eos, config.values.ids("eos_token_id"));
-  return facts;
+  return checkIds(config, "eos_token_id", c.vocabulary);
 }
 
 llvm::json::Object NeoLLM::getInfo(const ModelConfig &config) const {
   Config c(config);
-  return llvm::json::Object{
-      {"hidden_size", c.hidden},
-      {"heads", c.heads},
-      {"kv_heads", c.kvHeads},
-      {"head_dim", c.headDim},
-      {"layers", llvm::json::Object{{"linear", llvm::count(c.layerTypes, linearType)},
-                                    {"full", llvm::count(c.layerTypes, fullType)}}},
-      {"fan", llvm::json::Object{{"width", c.fan.width()}, {"periodic", c.fan.periodic}}}};
+  llvm::json::Object info = c.getInfo();
+  info["hidden_size"] = c.hidden;
+  info["layers"] = llvm::json::Object{{"linear", llvm::count(c.layerTypes, linearType)},
+                                      {"full", llvm::count(c.layerTypes, fullType)}};
+  info["fan"] = llvm::json::Object{{"width", c.fan.width()}, {"periodic", c.fan.periodic}};
+  return info;
 }
 
 //===----------------------------------------------------------------------===//
@@ -235,16 +207,16 @@ llvm::json::Object NeoLLM::getInfo(const ModelConfig &config) const {
 //===----------------------------------------------------------------------===//
 
 std::string NeoLLM::getCanonicalName(llvm::StringRef name, const TensorSource &) const {
+  if (std::string canonical = getDecoderName(name); !canonical.empty())
+    return canonical;
   for (llvm::StringRef pattern :
-       {"lm_head weight", "model embed_tokens weight", "model norm weight|bias",
-        "model layers # input_layernorm|post_attention_layernorm weight|bias",
+       {"model norm bias", "model layers # input_layernorm|post_attention_layernorm bias",
         "model layers # gpas_attn|gpas_mlp|gpas=gpas_block alpha=gate",
-        "model layers # mlp gate_proj|up_proj|down_proj weight",
         "model layers # mlp act_fn weight|bias",
         "model layers # linear_attn|self_attn fan_layer input_linear weight|bias",
         "model layers # linear_attn in_proj_qkvz|in_proj_ba|conv1d|norm|out_proj weight",
         "model layers # linear_attn dt_bias|A_log",
-        "model layers # self_attn q_proj|k_proj|v_proj|o_proj|q_norm|k_norm weight"})
+        "model layers # self_attn q_norm|k_norm weight"})
     if (std::string canonical = matchName(pattern, name); !canonical.empty())
       return canonical;
   return {};
@@ -269,7 +241,8 @@ private:
 
   /// The shape of a tensor of a layer where it has that rank, else nothing.
   llvm::ArrayRef<int64_t> shapeOf(int64_t layer, const llvm::Twine &name, size_t rank) const {
-    const Tensor *tensor = tensors.find((layersName + "." + llvm::Twine(layer) + "." + name).str());
+    const Tensor *tensor =
+        tensors.find((decoderLayersName + "." + llvm::Twine(layer) + "." + name).str());
     bool fits = tensor && tensor->shape.size() == rank;
     return fits ? llvm::ArrayRef<int64_t>(tensor->shape) : llvm::ArrayRef<int64_t>();
   }
@@ -283,17 +256,13 @@ private:
 } // namespace
 
 void Inference::run() {
-  const Tensor *table = tensors.find(embeddingName), *head = tensors.find(headName);
-  if (!given.has("tie_word_embeddings"))
-    found.set("tie_word_embeddings", !head || (table && haveEqualNumbers(*head, *table)));
+  const Tensor *table = inferDecoderBasics(tensors, given, found);
   found.set("norm_bias",
             tensors.find("model.norm.bias") ||
                 tensors.findAny("model layers # input_layernorm|post_attention_layernorm bias"));
   if (!inferLayers() || !table || table->shape.size() != 2)
     return;
   hidden = table->shape[1];
-  found.set("vocab_size", table->shape[0]);
-  found.set("hidden_size", hidden);
   if (llvm::ArrayRef<int64_t> gate = shapeOf(0, "mlp.gate_proj.weight", 2); !gate.empty())
     found.set("intermediate_size", gate[0]);
   bool isShared = tensors.findAny("model layers # gpas alpha") &&
@@ -312,7 +281,7 @@ bool Inference::inferLayers() {
   for (const auto &[name, tensor] : tensors.byName) {
     llvm::StringRef rest = name;
     int64_t number;
-    if (!rest.consume_front(layersName) || !rest.consume_front(".") ||
+    if (!rest.consume_front(decoderLayersName) || !rest.consume_front(".") ||
         rest.consumeInteger(10, number))
       continue;
     if (rest.starts_with(".self_attn."))
@@ -438,19 +407,19 @@ static Value normalise(const Scope &scope, const Config &c, Value x, llvm::Strin
 
 static Value buildFullAttention(const Scope &scope, const Config &c, const Tokens &tokens,
                                 Value rotary, Value f) {
-  int64_t queries = c.heads * c.headDim, keys = c.kvHeads * c.headDim;
+  int64_t queries = c.attention.heads * c.attention.headDim,
+          keys = c.attention.kvHeads * c.attention.headDim;
   Value q = linear(scope, f, "q_proj", "self_attn.q_proj", c.hasOutputGate ? 2 * queries : queries);
   Value k = linear(scope, f, "k_proj", "self_attn.k_proj", keys);
   Value v = linear(scope, f, "v_proj", "self_attn.v_proj", keys);
   Value gate;
   if (c.hasOutputGate) { // each head's queries, then its gates
-    gate = sliceColumns(scope, q, c.heads, c.headDim, c.headDim);
-    q = sliceColumns(scope, q, c.heads, 0, c.headDim);
+    gate = sliceColumns(scope, q, c.attention.heads, c.attention.headDim, c.attention.headDim);
+    q = sliceColumns(scope, q, c.attention.heads, 0, c.attention.headDim);
   }
-  q = rmsNorm(scope, q, "q_norm", "self_attn.q_norm", c.eps, c.offset, c.heads);
-  k = rmsNorm(scope, k, "k_norm", "self_attn.k_norm", c.eps, c.offset, c.kvHeads);
-  Value y = rotaryAttention(scope, tokens, rotary, q, k, v,
-                            {c.heads, c.kvHeads, c.headDim, RopePairing::half});
+  q = rmsNorm(scope, q, "q_norm", "self_attn.q_norm", c.eps, c.offset, c.attention.heads);
+  k = rmsNorm(scope, k, "k_norm", "self_attn.k_norm", c.eps, c.offset, c.attention.kvHeads);
+  Value y = rotaryAttention(scope, tokens, rotary, q, k, v, c.attention);
   if (gate)
     y = gateWith(scope, gate, y, Activation::sigmoid);
   return linear(scope, y, "o_proj", "self_attn.o_proj", c.hidden);
@@ -481,8 +450,8 @@ static Value buildLayer(const Scope &scope, const Config &c, const Tokens &token
   x = shrink(residual(scope, x, y), "gpas_attn");
 
   h = scale(scope, normalise(scope, c, x, "norm2", "post_attention_layernorm"), depth);
-  Value gate = linear(scope, h, "gate", "mlp.gate_proj", c.intermediate);
-  Value up = linear(scope, h, "up", "mlp.up_proj", c.intermediate);
+  Value gate = linear(scope, h, "gate", "mlp.gate_proj", c.inner);
+  Value up = linear(scope, h, "up", "mlp.up_proj", c.inner);
   gate = polyNorm(scope, gate, "act", "mlp.act_fn", polyNormEps);
   y = linear(scope, gateWith(scope, gate, up, Activation::identity), "down", "mlp.down_proj",
              c.hidden);
@@ -492,21 +461,19 @@ static Value buildLayer(const Scope &scope, const Config &c, const Tokens &token
 void NeoLLM::build(ModuleBuilder &builder, const ModelConfig &config) const {
   Config c(config);
   builder.buildForward(c.hidden, [&](const Scope &scope, const Tokens &tokens) {
-    Value x = embedding(scope, tokens, "embedding", embeddingName, c.vocabSize, c.hidden);
+    Value x = decoderEmbedding(scope, tokens, c);
     Value rotary;
     if (llvm::is_contained(c.layerTypes, fullType))
       rotary = rotaryTable(scope, tokens, c.rotated / 2, c.theta);
     SmallVector<llvm::StringRef> kinds;
     for (llvm::StringRef type : c.layerTypes)
       kinds.push_back(type == fullType ? "full" : "linear");
-    x = builder.buildLayers(
-        scope, kinds, layersName, x, [&](const Scope &layer, llvm::StringRef kind, ValueRange h) {
-          return SmallVector<Value>{buildLayer(layer, c, tokens, rotary, kind == "full", h[0])};
-        })[0];
+    x = builder.buildLayers(scope, kinds, decoderLayersName, x,
+                            [&](const Scope &layer, llvm::StringRef kind, ValueRange h) {
+                              return SmallVector<Value>{
+                                  buildLayer(layer, c, tokens, rotary, kind == "full", h[0])};
+                            })[0];
     return normalise(scope, c, x, "norm", "model.norm");
   });
-  builder.buildHead(c.hidden, c.vocabSize, [&](const Scope &scope, Value hidden) {
-    return c.isTied ? languageHead(scope, hidden, "embedding", embeddingName, c.vocabSize)
-                    : languageHead(scope, hidden, "lm_head", headName, c.vocabSize);
-  });
+  buildDecoderHead(builder, c);
 }

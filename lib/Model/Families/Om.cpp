@@ -217,16 +217,9 @@ static llvm::Error checkVocabulary(ModelConfig &config) {
     values.set("pad_token_id", vocabulary - 1);
   if (!values.has("eos_token_id"))
     values.set("eos_token_id", std::vector<int64_t>{});
-  auto check = [&](llvm::StringRef key, int64_t id) -> llvm::Error {
-    if (id < vocabulary)
-      return llvm::Error::success();
-    return config.error(key, "expected ids below vocab_size " + llvm::Twine(vocabulary) + ", got " +
-                                 llvm::Twine(id));
-  };
-  for (int64_t id : values.ids("eos_token_id"))
-    if (llvm::Error error = check("eos_token_id", id))
-      return error;
-  return check("pad_token_id", values.integer("pad_token_id"));
+  if (llvm::Error error = checkIds(config, "eos_token_id", vocabulary))
+    return error;
+  return checkIds(config, "pad_token_id", vocabulary);
 }
 
 llvm::Error Om::complete(ModelConfig &config) const {

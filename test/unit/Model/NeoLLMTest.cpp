@@ -210,6 +210,10 @@ TEST(NeoLLM, NamesWhatIsMissingOrOfTheWrongShape) {
   EXPECT_EQ(without("model.layers.1.mlp.act_fn.weight"),
             "w.safetensors: model.layers.1.mlp.act_fn.weight: expected a tensor of shape [3], got "
             "none");
+  EXPECT_EQ(
+      without("model.layers.1.gpas_mlp.alpha"),
+      "w.safetensors: model.layers.1.gpas_mlp.alpha: expected a tensor of shape [] or [1], got "
+      "none");
   // Without its mixer a layer is not counted.
   std::map<std::string, StoredTensor> tensors;
   for (const auto &[name, tensor] : good)
@@ -227,12 +231,27 @@ TEST(NeoLLM, NamesWhatIsMissingOrOfTheWrongShape) {
             "expected shape [8, 16], got [8, 15]");
 }
 
+TEST(NeoLLM, RefusesBiasesOfProjections) {
+  TinyModel model;
+  for (std::string name : {"self_attn.k_proj", "mlp.up_proj"}) {
+    std::map<std::string, StoredTensor> tensors = model.makeTensors(tiny);
+    std::string bias = "model.layers.1." + name + ".bias";
+    tensors[bias] = makeF32(bias, {8}, std::vector<float>(8));
+    EXPECT_EQ(model.bind(tensors, tiny),
+              "c.json: /" + std::string(name[0] == 's' ? "attention" : "mlp") +
+                  "_bias: expected false: no projection with a bias is known");
+  }
+}
+
 TEST(NeoLLM, RefusesBadValues) {
   EXPECT_EQ(errorOf("layer_types", "[\"linear_attention\"]"),
             "c.json: /layer_types: expected one for each of 2 layers, got 1");
   EXPECT_EQ(errorOf("layer_types", "[\"sliding\", \"full_attention\"]"),
+            "c.json: /layer_types/0: expected \"linear_attention\" or \"full_attention\", got "
+            "\"sliding\"");
+  EXPECT_EQ(errorOf("layer_types", "[]"),
             "c.json: /layer_types: expected a list of 1 to 512 of \"linear_attention\" or "
-            "\"full_attention\", got an array");
+            "\"full_attention\", got a list of 0");
   EXPECT_EQ(errorOf("layer_types", "\"full_attention\""),
             "c.json: /layer_types: expected a list of 1 to 512 of \"linear_attention\" or "
             "\"full_attention\", got \"full_attention\"");
@@ -256,7 +275,14 @@ TEST(NeoLLM, RefusesBadValues) {
   EXPECT_EQ(errorOf("attention_bias", "true"),
             "c.json: /attention_bias: expected false: no projection with a bias is known");
   EXPECT_EQ(errorOf("rope_scaling", "{}"),
-            "c.json: /rope_scaling: expected \"none\", got an object");
+            "c.json: /rope_scaling/rope_type: expected \"default\", got none");
+  EXPECT_EQ(errorOf("rope_scaling", "\"none\""),
+            "c.json: /rope_scaling: expected an object or null, got \"none\"");
+  EXPECT_EQ(errorOf("rope_scaling", "{\"rope_type\": \"llama3\"}"),
+            "c.json: /rope_scaling/rope_type: expected \"default\", got \"llama3\"");
+  EXPECT_EQ(errorOf("rope_scaling", "{\"rope_type\": \"default\"}"), "success");
+  EXPECT_EQ(errorOf("mlp_bias", "true"),
+            "c.json: /mlp_bias: expected false: no projection with a bias is known");
   EXPECT_EQ(errorOf("eos_token_id", "19"),
             "c.json: /eos_token_id: expected ids below vocab_size 19, got 19");
   EXPECT_EQ(errorOf("hidden_act", "\"xielu\""), "success");
