@@ -101,7 +101,8 @@ def decoder_fields(
     fields.choice("hidden_act", "silu")
     for key in ("rms_norm_eps", "rope_theta"):
         values[key] = fields.number(key, least[key])
-    values["scaling"] = rope_scaling(config["rope_scaling"]) if "rope_scaling" in config else scaling
+    values["scaling"] = rope_scaling(fields, "llama3", "default") if "rope_scaling" in config else scaling
+    fields.tokens("eos_token_id", values["vocab_size"])
     for key in ("attention_bias", "mlp_bias", "tie_word_embeddings"):
         values[key] = fields.flag(key, least.get(key, False))
 

@@ -63,6 +63,8 @@ class MiniAxionConfig:
             lora_scale=fields.number("lora_scale", 1.0),
             think_blend=fields.choice("think_blend", *BLENDS),
         )
+        fields.integer("n_thinking_steps", 2)  # of no matter where the passes are given
+        fields.tokens("eos_token_id", result.vocab_size)
         result._check()
         return result
 

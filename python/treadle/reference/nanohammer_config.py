@@ -65,7 +65,7 @@ class NanoHammerConfig(DecoderConfig):
             state_mlp_sharing=fields.choice("state_mlp_sharing", *get_args(Sharing)),
             state_accumulate=fields.choice("state_accumulate", *get_args(Accumulate)),
             state_pairing=fields.choice("state_pairing", *reversed(PAIRINGS)),
-            state_lag=fields.count("state_lag", 1, most=1),
+            state_lag=fields.integer("state_lag", 1),
             state_post_norm=fields.choice("state_post_norm", *get_args(PostNorm)),
             state_visibility=fields.choice("state_visibility", *get_args(Visibility)),
             state_act=fields.choice("state_act", "silu", "gelu"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from .config_fields import ConfigFields
+from .rope_scaling import rope_scaling
 from .tensor_spec import TensorSpec, has_any
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -78,9 +79,9 @@ class NeoLLMConfig:
             linear_value_head_dim=fields.integer("linear_value_head_dim", 32),
             rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
             rope_theta=fields.number("rope_theta", 10000.0),
-            partial_rotary_factor=fields.number("partial_rotary_factor", 0.25, most=1),
+            partial_rotary_factor=fields.number("partial_rotary_factor", 0.25),
             max_position_embeddings=fields.integer("max_position_embeddings", 512),
-            fan_ratio=fields.number("fan_ratio", FAN_RATIO, most=0.5),
+            fan_ratio=fields.number("fan_ratio", FAN_RATIO),
             fan_mode=fields.choice("fan_mode", *FAN_MODES),
             fan_bias=fields.choice("fan_bias", *FAN_BIASES),
             linear_attn_fan=fields.flag("linear_attn_fan", True),
@@ -90,6 +91,11 @@ class NeoLLMConfig:
             norm_bias=fields.flag("norm_bias", False),
             tie_word_embeddings=fields.flag("tie_word_embeddings", True),
         )
+        for key in ("attention_bias", "mlp_bias"):
+            if fields.flag(key, False):
+                raise ValueError(f"/{key}: expected false: no projection with a bias is known")
+        rope_scaling(fields, "default")
+        fields.tokens("eos_token_id", result.vocab_size)
         result._check()
         return result
 
@@ -109,10 +115,6 @@ class NeoLLMConfig:
                 "/partial_rotary_factor: expected an even number of rotated columns, "
                 f"got {self.rotated} of {self.head_dim}"
             )
-        if self.linear_conv_kernel_dim < 2:
-            raise ValueError(f"/linear_conv_kernel_dim: expected at least 2, got {self.linear_conv_kernel_dim}")
-        if self.gpas_per_layer > 2:
-            raise ValueError(f"/gpas_per_layer: expected 1 or 2, got {self.gpas_per_layer}")
         if self.periodic < 1 or self.plain < 1:
             raise ValueError(
                 "/fan_ratio: expected periodic and other columns, "
@@ -223,6 +225,8 @@ def _infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> 
     """Fields that the shapes settle. Names that are missing settle nothing: the table's check reports them."""
     found: dict[str, Any] = {
         "tie_word_embeddings": HEAD not in shapes,
+        "attention_bias": has_any(shapes, r".*\.self_attn\.[qkvo]_proj\.bias"),
+        "mlp_bias": has_any(shapes, r".*\.mlp\.(gate|up|down)_proj\.bias"),
         "norm_bias": has_any(shapes, r"model\.norm\.bias|.*\.(input|post_attention)_layernorm\.bias"),
     }
     kinds = {int(m[1]): m[2] for m in map(re.compile(r"model\.layers\.(\d+)\.(self|linear)_attn\.").match, shapes) if m}

@@ -20,6 +20,9 @@ Kind = Literal["", "_state_start", "_state_end"]
 TOKEN, READ, WRITE = get_args(Kind)
 SHARED = "_state"
 
+MAX_COLUMNS = 1 << 20
+"""Of all heads."""
+
 ALIASES = {"betas": "scaling_factors", "init_convs": "init_ngrams"}
 
 
@@ -83,13 +86,13 @@ class OmConfig:
         result = cls(
             num_layers=fields.integer("num_layers"),
             vocab_size=vocab_size,
-            vocab_adj=(shapes or {}).get(EMBEDDING, (-(-vocab_size // 8) * 8,))[0],
+            vocab_adj=fields.integer("vocab_adj", -(-vocab_size // 8) * 8),
             dim_input=dim_input,
             dim_hidden=fields.integer("dim_hidden"),
             dims_key=fields.integers("dims_key"),
             dims_value=dims_value,
             num_heads=num_heads,
-            activation=fields.choice("activation", *MLP_ACTIVATIONS),
+            activation=fields.choice("activation", *MLP_ACTIVATIONS, required=True),
             segment_len=fields.integer("segment_len"),
             state_len=fields.integer("state_len"),
             attn_normalize=fields.flag("attn_normalize", False),
@@ -110,6 +113,7 @@ class OmConfig:
             diff_skip_attn_norm=fields.flag("diff_skip_attn_norm", True),
             pad_token_id=fields.token("pad_token_id", vocab_size - 1, vocab_size),
         )
+        fields.tokens("eos_token_id", vocab_size)
         result._check(fields.optional_objects("position_embedders", passes))
         return result
 
@@ -128,8 +132,15 @@ class OmConfig:
             raise ValueError(f"/dim_hidden: expected an even number with mlp_1221, got {self.dim_hidden}")
         if self.init_conv_mode == "lowrank" and max(self.init_convs, default=1) > self.dim_input:
             raise ValueError(f"/init_convs: expected at most dim_input {self.dim_input}, got {max(self.init_convs)}")
+        if self.attn_proj_rank < 1:
+            raise ValueError(f"/attn_proj_rank: expected at least 1, got {self.attn_proj_rank}")
+        columns = self.num_heads * self.branches * max(self.attn_proj_rank, *self.dims_key, *self.dims_value)
+        if columns > MAX_COLUMNS:
+            raise ValueError(f"/num_heads: expected at most {MAX_COLUMNS} columns of all heads, got {columns}")
         if self.vocab_adj < self.vocab_size:
-            raise ValueError(f"/vocab_size: expected at most the {self.vocab_adj} rows of {EMBEDDING}")
+            raise ValueError(
+                f"/vocab_size: expected at most the {self.vocab_adj} rows of {EMBEDDING}, got {self.vocab_size}"
+            )
         for p, (rotary, width, given) in enumerate(zip(self.position_embedders, self.dims_key, embedders)):
             if rotary is None or given is None:
                 continue
@@ -313,8 +324,8 @@ def _rotary(given: ConfigFields | None) -> Rotary | None:
         return None
     return Rotary(
         given.choice("style", "om", "neox"),
-        given.number("dim_embedding_pct", 0.5, most=1.0),
-        given.number("base", 10000.0, least=1.0),
+        given.number("dim_embedding_pct", 0.5),
+        given.number("base", 10000.0),
     )
 
 
@@ -347,7 +358,8 @@ def _infer(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> 
         del found["init_conv_mode"]
     table, head = shape(EMBEDDING, 2), shape(HEAD, 2)
     if table:
-        width = found["dim_input"] = table[1]
+        found["vocab_adj"], width = table
+        found["dim_input"] = width
         if head:
             found["final_mlp_multiplier"] = head[1] // width
         found["init_convs"] = [s[2] for s in convs if s] + [s[1] // width for s in ngrams if s]

@@ -1,7 +1,7 @@
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from .config_fields import ConfigFields
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,13 @@ LLAMA_3_2 = Llama3Scaling(32.0, 1.0, 4.0, 8192)
 """As Llama 3.2 stretches 8,192 positions to 131,072."""
 
 
-def rope_scaling(value: Mapping[str, Any] | None) -> Llama3Scaling | None:
-    """The scaling that the value of a config's `rope_scaling` asks for."""
-    if value is None:
+def rope_scaling(fields: ConfigFields, *kinds: str) -> Llama3Scaling | None:
+    """The scaling that a config's `rope_scaling` asks for, whose `rope_type` is one of `kinds`."""
+    given = fields.object("rope_scaling")
+    if given is None or given.choice("rope_type", *kinds, required=True) == "default":
         return None
-    if not isinstance(value, Mapping):
-        raise ValueError(f"/rope_scaling: expected an object or null, got {value!r}")
-    kind = value.get("rope_type")
-    if kind == "default":
-        return None
-    if kind != "llama3":
-        raise ValueError(f"/rope_scaling/rope_type: expected llama3 or default, got {kind!r}")
-    names = Llama3Scaling.__dataclass_fields__
-    for name in names:
-        if type(value.get(name)) not in (int, float):
-            raise ValueError(f"/rope_scaling/{name}: expected a number, got {value.get(name)!r}")
-    return Llama3Scaling(**{name: value[name] for name in names})
+    low, high = given.number("low_freq_factor"), given.number("high_freq_factor")
+    if low >= high:
+        raise ValueError(f"/rope_scaling/high_freq_factor: expected more than low_freq_factor {low:g}, got {high:g}")
+    positions = given.integer("original_max_position_embeddings")
+    return Llama3Scaling(given.number("factor"), low, high, positions)

@@ -198,7 +198,7 @@ def test_shapes_fill_in_what_is_absent_or_null(case: Case) -> None:
         ("state_accumulate", "last", "expected sum or mean or none, got 'last'"),
         ("state_pairing", "per_head", "expected interleaved or half, got 'per_head'"),
         ("state_act", "relu", "expected silu or gelu, got 'relu'"),
-        ("state_norm_eps", 0, "expected a positive number, got 0"),
+        ("state_norm_eps", 0, "expected a number in 1e-20 ... 1, got 0"),
     ],
 )
 def test_bad_values(key: str, value: Any, message: str) -> None:

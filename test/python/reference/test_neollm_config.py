@@ -66,24 +66,36 @@ def test_shapes_fill_in_what_is_absent(case: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("hidden_size", 0, "expected a positive integer, got 0"),
+        ("hidden_size", 0, "expected an integer in 1 ... 65536, got 0"),
         ("layer_types", ["linear_attention"], "expected one for each of 12 layers, got 1"),
-        ("layer_types", ["sliding"] * 12, "expected a list of linear_attention or full_attention, got "),
         ("num_key_value_heads", 3, "3 does not divide num_attention_heads 8"),
         ("linear_num_key_heads", 3, "3 does not divide linear_num_value_heads 16"),
-        ("linear_conv_kernel_dim", 1, "expected at least 2, got 1"),
+        ("linear_conv_kernel_dim", 1, "expected an integer in 2 ... 16, got 1"),
         ("partial_rotary_factor", 0.05, "expected an even number of rotated columns, got 3 of 64"),
-        ("partial_rotary_factor", 1.5, "expected a positive number in 0 ... 1, got 1.5"),
+        ("partial_rotary_factor", 1.5, "expected a number in 1e-06 ... 1, got 1.5"),
         ("fan_ratio", 0.5, "expected periodic and other columns, got 256 and 0 of 512"),
         ("fan_ratio", 0.001, "expected periodic and other columns, got 0 and 512 of 512"),
         ("fan_mode", "wide", "expected paper or extend, got 'wide'"),
-        ("gpas_per_layer", 3, "expected 1 or 2, got 3"),
-        ("rms_norm_eps", 0, "expected a positive number, got 0"),
+        ("gpas_per_layer", 3, "expected an integer in 1 ... 2, got 3"),
+        ("rms_norm_eps", 0, "expected a number in 1e-20 ... 1, got 0"),
+        ("attention_bias", True, "expected false: no projection with a bias is known"),
+        ("attention_bias", 17, "expected true or false, got 17"),
+        ("rope_scaling", "none", "expected an object or null, got 'none'"),
     ],
 )
 def test_bad_values(key: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^/{key}: {message}"):
         NeoLLMConfig.from_dict(PUBLISHED | {key: value})
+
+
+def test_bad_values_in_lists_and_objects() -> None:
+    types = ["linear_attention"] * 11 + ["sliding"]
+    with pytest.raises(ValueError, match="^/layer_types/11: expected linear_attention or full_attention, got 'sliding'"):
+        NeoLLMConfig.from_dict(PUBLISHED | {"layer_types": types})
+    with pytest.raises(ValueError, match="^/rope_scaling/rope_type: expected default, got 'llama3'"):
+        NeoLLMConfig.from_dict(PUBLISHED | {"rope_scaling": {"rope_type": "llama3"}})
+    none = {"rope_scaling": {"rope_type": "default"}, "eos_token_id": []}
+    assert NeoLLMConfig.from_dict(PUBLISHED | none) == NeoLLMConfig.from_dict(PUBLISHED)
 
 
 def test_models() -> None:

@@ -15,6 +15,7 @@ BASE: dict[str, Any] = {
     "dims_key": [8, 4],
     "dims_value": [6, 6],
     "num_heads": 2,
+    "activation": "gelu",
     "segment_len": 12,
     "state_len": 4,
 }
@@ -26,6 +27,7 @@ PUBLISHED = {
     "dims_key": [256, 128, 64],
     "dims_value": [256, 128, 64],
     "num_heads": 8,
+    "activation": "gelu",
     "segment_len": 512,
     "state_len": 64,
     "attn_proj_rank": 64,
@@ -69,9 +71,10 @@ def test_shapes_settle_fields(case: Any) -> None:
 def test_shapes_must_agree() -> None:
     config = TYPICAL.config
     shapes = {name: spec.shape for name, spec in OmConfig.from_dict(config).tensors().items()}
-    for key in ("num_layers", "dim_input", "dim_hidden", "num_heads", "state_len", "final_mlp_multiplier"):
+    keys = ("num_layers", "vocab_adj", "dim_input", "dim_hidden", "num_heads", "state_len", "final_mlp_multiplier")
+    for key in keys:
         with pytest.raises(ValueError, match=f"/{key}: expected .* as the weights have it"):
-            OmConfig.from_dict(config | {key: 77}, shapes)
+            OmConfig.from_dict(config | {key: 63}, shapes)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +83,19 @@ def test_shapes_must_agree() -> None:
         ({"dims_key": [8]}, "/dims_key: expected one for each of 2 passes, got 1"),
         ({"dims_value": []}, "/dims_value: expected at least one pass"),
         ({"num_iters": [1]}, "/num_iters: expected one for each of 2 passes, got 1"),
-        ({"num_iters": [1, 0]}, "/num_iters: expected a list of positive integers"),
+        ({"num_iters": [1, 0]}, "/num_iters/1: expected an integer in 1 ... 256, got 0"),
         ({"num_iters": [1, 2], "diff_attn": True}, "/num_iters: expected 1 in every pass with diff_attn"),
         ({"betas": [0.5]}, "/betas: expected a list of 2"),
-        ({"betas": [0.5, -1]}, "/betas/1: expected a positive number or null, got -1"),
+        ({"betas": [0.5, -1]}, "/betas/1: expected a number in 1e-06 ... 1000000 or null, got -1"),
         ({"activation": "ffnglu", "mlp_1221": True}, "/mlp_1221: expected false with ffnglu"),
         ({"dim_hidden": 33, "mlp_1221": True}, "/dim_hidden: expected an even number with mlp_1221, got 33"),
         ({"init_convs": [25]}, "/init_convs: expected at most dim_input 24, got 25"),
+        ({"vocab_adj": 250}, "/vocab_size: expected at most the 250 rows of embedder.weight, got 257"),
         ({"pad_token_id": 257}, "/pad_token_id: expected a token id below 257, got 257"),
+        ({"activation": None}, "/activation: expected a value, got none"),
+        ({"attn_proj_rank": 0}, "/attn_proj_rank: expected at least 1, got 0"),
+        ({"dims_value": [6, 65537]}, "/dims_value/1: expected an integer in 1 ... 65536, got 65537"),
+        ({"num_heads": 4096, "attn_proj_rank": 300}, "/num_heads: expected at most 1048576 columns of all heads, got 122"),
         ({"position_embedders": [None]}, "/position_embedders: expected a list of 2"),
         ({"position_embedders": [None, 3]}, "/position_embedders/1: expected an object or null, got 3"),
         ({"position_embedders": [{"dim": 9}, None]}, "/position_embedders/0/dim: expected 8"),

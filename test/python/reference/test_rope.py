@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from treadle.reference import rope, rope_turns
 from treadle.reference.rope import PAIRINGS, Pairing
+from treadle.reference.config_fields import ConfigFields
 from treadle.reference.rope_scaling import Llama3Scaling, rope_scaling
 
 # 2π to 60 digits.
@@ -67,18 +68,35 @@ def test_llama3_scaling() -> None:
     assert scaled[0] == plain[0] and scaled[2] == pytest.approx(plain[2] / 8)
 
 
+LLAMA3: dict[str, Any] = {
+    "rope_type": "llama3",
+    "factor": 8,
+    "low_freq_factor": 1,
+    "high_freq_factor": 4,
+    "original_max_position_embeddings": 64,
+}
+
+
+def read_scaling(value: Any) -> Llama3Scaling | None:
+    return rope_scaling(ConfigFields({"rope_scaling": value}, {}), "llama3", "default")
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ("llama3", "/rope_scaling: expected an object or null, got 'llama3'"),
         ({"rope_type": "yarn"}, "/rope_scaling/rope_type: expected llama3 or default, got 'yarn'"),
-        ({"rope_type": "llama3", "factor": "8"}, "/rope_scaling/factor: expected a number, got '8'"),
+        (LLAMA3 | {"factor": "8"}, "/rope_scaling/factor: expected a number in 1 ... 1000000, got '8'"),
+        (LLAMA3 | {"factor": 0.5}, "/rope_scaling/factor: expected a number in 1 ... 1000000, got 0.5"),
+        ({"rope_type": "llama3"}, "/rope_scaling/low_freq_factor: expected a value, got none"),
+        (LLAMA3 | {"low_freq_factor": 4}, "/rope_scaling/high_freq_factor: expected more than low_freq_factor 4, got 4"),
     ],
 )
 def test_bad_scalings(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        rope_scaling(value)
+        read_scaling(value)
 
 
-def test_no_scaling() -> None:
-    assert rope_scaling(None) is None and rope_scaling({"rope_type": "default"}) is None
+def test_scalings() -> None:
+    assert read_scaling(None) is None and read_scaling({"rope_type": "default"}) is None
+    assert read_scaling(LLAMA3) == Llama3Scaling(8, 1, 4, 64)
