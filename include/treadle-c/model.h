@@ -36,7 +36,8 @@
 |* `message` buffer, cut to message_size bytes and always terminated; NULL    *|
 |* and 0 if it is not wanted. Any function takes NULL where a handle belongs  *|
 |* and answers TREADLE_STATUS_INVALID_ARGUMENT (model_info, entry_info,       *|
-|* state_info apart, see there). Nothing aborts, prints, throws or calls back.*|
+|* state_info apart, see there). Nothing aborts, prints, throws or calls back, *|
+|* but for treadle_open_params.run.                                            *|
 |*                                                                            *|
 |* Threads. A model does not change once it is open: any thread may use it at *|
 |* any time, and sessions of one model run concurrently. A session is used by *|
@@ -170,6 +171,18 @@ enum {
  * Structs that the caller fills
  *===------------------------------------------------------------------------===*/
 
+/* Calls task(argument, i) once for each i from 0 to threads - 1, all at the same
+ * time, since they wait for each other, and returns when all have returned. Is
+ * called by the thread that is in session_forward or session_turn. */
+typedef void (*treadle_run_function)(void *context,
+                                     void (*task)(void *argument, int32_t i),
+                                     void *argument, int32_t threads);
+
+enum {
+  /* All threads for every call, even where fewer are faster: for tests. */
+  TREADLE_OPEN_ALL_THREADS = 1
+};
+
 typedef struct treadle_open_params {
   size_t struct_size;
   /* Path of the packed weights; NULL unless the weights are external. */
@@ -178,6 +191,17 @@ typedef struct treadle_open_params {
   const char *device;
   /* The CUDA driver to open in place of libcuda.so.1; with a CUDA device. */
   const char *cuda_driver;
+  /* How many threads may run a call together, the caller's among them; 0 means
+   * one for each processor that the process may use. Work that is too small for
+   * them runs on fewer. The other threads are the model's own, sleep where there
+   * is nothing to do, take no signals and end with model_close. Of two calls at
+   * the same time one has them, the other runs on its caller's thread. A child
+   * of fork has none of them either. */
+  int32_t threads;
+  uint32_t flags; /* TREADLE_OPEN_... */
+  /* Runs a call on the application's own threads instead; NULL: on the model's. */
+  treadle_run_function run;
+  void *run_context;
 } treadle_open_params;
 
 typedef struct treadle_session_params {
@@ -263,6 +287,9 @@ typedef struct treadle_entry_info {
   treadle_entry_kind kind;
   uint32_t rows;        /* how many rows one call processes */
   uint64_t arena_bytes; /* scratch memory that it needs */
+  /* How many threads a call of this model runs on at most; 0 if it is NULL. */
+  int32_t threads;
+  int32_t reserved;
 } treadle_entry_info;
 
 typedef struct treadle_state_info {

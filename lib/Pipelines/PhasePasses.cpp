@@ -55,6 +55,7 @@ static ConvertStagesToVectorPassOptions chooseRegisterBlocks(const CPUTarget &ta
 static void buildKernels(const CompileOptions &options, const CPUTarget &target,
                          OpPassManager &passes) {
   passes.addPass(createAssignTilesPass());
+  passes.addNestedPass<func::FuncOp>(createPlaceBarriersPass());
   ConvertStagesToVectorPassOptions vector = chooseRegisterBlocks(target);
   vector.chunked = options.recurrenceForm == "chunked";
   passes.addPass(createConvertStagesToVectorPass(vector));

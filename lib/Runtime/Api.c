@@ -58,7 +58,7 @@ static treadle_status sessionInfo(const treadle_session *session,
       .loops = session->loops,
       .on_full = session->on_full,
   };
-  return treadle_write_struct(result, &info, sizeof(info))
+  return treadle_write_struct(result, &info, sizeof(info), sizeof(info))
              ? TREADLE_STATUS_OK
              : TREADLE_STATUS_INVALID_ARGUMENT;
 }

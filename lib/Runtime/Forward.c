@@ -45,9 +45,20 @@ void treadle_call_entry(treadle_session *session, size_t index,
   if (session->flags & TREADLE_SESSION_POISON)
     treadle_poison(session->arena, treadle_entries()[index].arena_bytes);
   ++session->counters[index];
-  treadle_entry_functions[index](session->arena, session->states,
-                                 session->model->weights, input, mask, output,
-                                 position, (int64_t)valid, session->loops);
+  const treadle_call call = {
+      .function = treadle_entry_functions[index],
+      .arena = session->arena,
+      .states = session->states,
+      .weights = session->model->weights,
+      .input = input,
+      .mask = mask,
+      .output = output,
+      .position = position,
+      .valid = (int64_t)valid,
+      .passes = session->loops,
+  };
+  treadle_team_run(session->model->team, session->model->entry_threads[index],
+                   &call);
 }
 
 /// logits[count][vocab] of hidden[count][width]. Whole calls write straight into

@@ -37,6 +37,8 @@ void free(void *memory);
 #define MAP_FAILED ((void *)-1)
 void *mmap(void *address, size_t size, int protection, int flags, int file,
            int64_t offset);
+#define MADV_WIPEONFORK 18
+int madvise(void *address, size_t size, int advice);
 int mprotect(void *address, size_t size, int protection);
 int munmap(void *address, size_t size);
 
@@ -51,6 +53,35 @@ int64_t pread(int file, void *buffer, size_t size, int64_t offset);
 
 #define GRND_NONBLOCK 1
 int64_t getrandom(void *buffer, size_t size, unsigned flags);
+
+// Threads. An object whose size a libc keeps to itself is as large as the largest.
+typedef unsigned long treadle_thread;
+typedef union {
+  unsigned char bytes[64];
+  long alignment;
+} treadle_thread_attributes;
+int pthread_attr_init(treadle_thread_attributes *attributes);
+int pthread_attr_setstacksize(treadle_thread_attributes *attributes,
+                              size_t size);
+int pthread_attr_destroy(treadle_thread_attributes *attributes);
+// Not there in a libc that keeps threads in a library of their own.
+__attribute__((weak)) int
+pthread_create(treadle_thread *thread,
+               const treadle_thread_attributes *attributes,
+               void *(*start)(void *), void *argument);
+__attribute__((weak)) int pthread_join(treadle_thread thread, void **result);
+#define SIG_SETMASK 2
+int pthread_sigmask(int how, const void *set, void *old);
+int sched_getaffinity(int process, size_t size, void *mask);
+
+#if defined(__x86_64__)
+#define SYS_futex 202
+#elif defined(__aarch64__)
+#define SYS_futex 98
+#endif
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
+long syscall(long number, ...);
 
 #define ENOENT 2
 #define EACCES 13

@@ -121,32 +121,34 @@ treadle_status treadle_fail(treadle_session *session, treadle_status status,
 // Versioned structs
 //===----------------------------------------------------------------------===//
 
-// No struct has grown yet: `size`, that of this version, is that of the first.
-
 /// Larger sizes are no sizes: a struct_size that was never set.
 enum { largestStruct = 4096 };
 
-bool treadle_read_struct(void *own, size_t size, const void *callers) {
+bool treadle_read_struct(void *own, size_t size, size_t first,
+                         const void *callers) {
   size_t given;
   memcpy(&given, callers, sizeof(given));
-  if (given < size || given > largestStruct)
+  if (given < first || given > largestStruct)
     return false;
   // A newer caller may set options that this library does not know. Ignoring
   // them would do something else than it was asked to.
   for (size_t i = size; i < given; ++i)
     if (((const uint8_t *)callers)[i])
       return false;
-  memcpy(own, callers, size);
+  memset(own, 0, size);
+  memcpy(own, callers, given < size ? given : size);
   return true;
 }
 
-bool treadle_write_struct(void *callers, const void *own, size_t size) {
+bool treadle_write_struct(void *callers, const void *own, size_t size,
+                          size_t first) {
   size_t given;
   memcpy(&given, callers, sizeof(given));
-  if (given < size)
+  if (given < first)
     return false;
   // All but struct_size, which stays the caller's.
+  size_t written = given < size ? given : size;
   memcpy((uint8_t *)callers + sizeof(size_t),
-         (const uint8_t *)own + sizeof(size_t), size - sizeof(size_t));
+         (const uint8_t *)own + sizeof(size_t), written - sizeof(size_t));
   return true;
 }

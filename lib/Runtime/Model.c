@@ -32,6 +32,19 @@ static treadle_status checkParams(const treadle_open_params *params,
                    params->cuda_driver);
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
+  if (params->threads < 0) {
+    treadle_format(message, messageSize,
+                   "expects a number of threads, or 0 for one per processor, "
+                   "got %d",
+                   (int64_t)params->threads);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
+  if (params->flags & ~(uint32_t)TREADLE_OPEN_ALL_THREADS) {
+    treadle_format(message, messageSize,
+                   "expects flags that this library knows, got %u",
+                   (uint64_t)params->flags);
+    return TREADLE_STATUS_INVALID_ARGUMENT;
+  }
   return TREADLE_STATUS_OK;
 }
 
@@ -44,6 +57,48 @@ static uint64_t firstSessionId(const treadle_model *model) {
   return id;
 }
 
+/// How many of a team's members a call deserves. Members share the work but wait
+/// for each other at every barrier, and where the call begins and ends.
+static uint32_t chooseThreads(const treadle_program_entry *entry,
+                              uint32_t size) {
+  const uint64_t barrierCost = 1000; // ns, where cores are shared with others
+  uint32_t best = 1;
+  uint64_t bestCost = entry->work;
+  for (uint32_t threads = 2; threads <= size; ++threads) {
+    uint64_t shared = (entry->work - entry->serial) / threads;
+    uint64_t cost =
+        entry->serial + shared + (entry->barriers + 2) * barrierCost;
+    if (cost < bestCost) {
+      best = threads;
+      bestCost = cost;
+    }
+  }
+  return best;
+}
+
+static treadle_status openTeam(treadle_model *model,
+                               const treadle_open_params *params, char *message,
+                               size_t messageSize) {
+  uint32_t threads =
+      params->threads ? (uint32_t)params->threads : treadle_processor_count();
+  const size_t count = treadle_header()->entries.count;
+  model->entry_threads = calloc(count, sizeof(*model->entry_threads));
+  treadle_status status = TREADLE_STATUS_OUT_OF_MEMORY;
+  if (model->entry_threads)
+    status = treadle_team_create(threads, params->run, params->run_context,
+                                 &model->team);
+  if (status != TREADLE_STATUS_OK) {
+    treadle_format(message, messageSize, "out of memory");
+    return status;
+  }
+  uint32_t size = treadle_team_size(model->team);
+  for (size_t i = 0; i < count; ++i)
+    model->entry_threads[i] = params->flags & TREADLE_OPEN_ALL_THREADS
+                                  ? size
+                                  : chooseThreads(&treadle_entries()[i], size);
+  return TREADLE_STATUS_OK;
+}
+
 treadle_status treadle_model_open(const treadle_open_params *callers,
                                   treadle_model **result, char *message,
                                   size_t messageSize) {
@@ -53,8 +108,10 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
   *result = NULL;
-  treadle_open_params params = {sizeof(params), NULL, NULL, NULL};
-  if (callers && !treadle_read_struct(&params, sizeof(params), callers)) {
+  treadle_open_params params = {.struct_size = sizeof(params)};
+  const size_t first = offsetof(treadle_open_params, threads);
+  if (callers &&
+      !treadle_read_struct(&params, sizeof(params), first, callers)) {
     treadle_format(message, messageSize,
                    "expects treadle_open_params of a version that this library "
                    "knows");
@@ -84,8 +141,10 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
   }
   model->next_session_id = firstSessionId(model);
   status = treadle_weights_open(model, params.weights, message, messageSize);
+  if (status == TREADLE_STATUS_OK)
+    status = openTeam(model, &params, message, messageSize);
   if (status != TREADLE_STATUS_OK) {
-    free(model);
+    treadle_model_close(model);
     return status;
   }
   *result = model;
@@ -95,6 +154,8 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
 void treadle_model_close(treadle_model *model) {
   if (!model)
     return;
+  treadle_team_destroy(model->team);
+  free(model->entry_threads);
   treadle_weights_close(model);
   free(model);
 }
@@ -133,13 +194,13 @@ treadle_status treadle_model_get_info(const treadle_model *model,
       .weights_mode = (treadle_weights_mode)header->weights.mode,
       .weights_bytes = header->weights.file_size - header->weights.header_size,
   };
-  return answer(treadle_write_struct(result, &info, sizeof(info)));
+  return answer(
+      treadle_write_struct(result, &info, sizeof(info), sizeof(info)));
 }
 
 treadle_status treadle_model_get_entry_info(const treadle_model *model,
                                             size_t index,
                                             treadle_entry_info *result) {
-  (void)model;
   if (!result || index >= treadle_header()->entries.count)
     return TREADLE_STATUS_INVALID_ARGUMENT;
   const treadle_program_entry *entry = &treadle_entries()[index];
@@ -147,8 +208,10 @@ treadle_status treadle_model_get_entry_info(const treadle_model *model,
       .kind = (treadle_entry_kind)entry->kind,
       .rows = entry->rows,
       .arena_bytes = entry->arena_bytes,
+      .threads = model ? (int32_t)model->entry_threads[index] : 0,
   };
-  return answer(treadle_write_struct(result, &info, sizeof(info)));
+  return answer(treadle_write_struct(result, &info, sizeof(info),
+                                     offsetof(treadle_entry_info, threads)));
 }
 
 treadle_status treadle_model_get_state_info(const treadle_model *model,
@@ -174,5 +237,6 @@ treadle_status treadle_model_get_state_info(const treadle_model *model,
                             : rowBytes / state->slot_dims[state->pass_dim],
       .by_turn = state->by_turn,
   };
-  return answer(treadle_write_struct(result, &info, sizeof(info)));
+  return answer(
+      treadle_write_struct(result, &info, sizeof(info), sizeof(info)));
 }

@@ -43,7 +43,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(3)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(4)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -84,12 +84,20 @@ typedef struct treadle_program_span {
 /// `passes` is how often a loop runs, 1 <= passes <= header.max_loops, the same
 /// for every call on one session.
 ///
+/// `members` threads run a call together, each as another `member`, 0 <= member <
+/// members: each does its share of every stage, and calls treadle_barrier(team)
+/// where a stage reads or overwrites what other members' shares of earlier ones
+/// left or read. `team` is NULL if members is 1.
+///
 /// Row i must come out the same, bit for bit, however a sequence is cut into
-/// calls. Entry points share nothing but `states`, and run on one thread.
+/// calls, and whatever the number of members. Entry points share nothing but
+/// `states`.
+typedef struct treadle_team treadle_team;
 typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
                                  const void *input, const uint8_t *mask,
                                  void *output, int64_t position, int64_t valid,
-                                 int64_t passes);
+                                 int64_t passes, int64_t member,
+                                 int64_t members, treadle_team *team);
 
 /// FORWARD and HEAD are needed with rows = 1; more make longer inputs cheaper.
 /// OPEN and CLOSE are there once each if the program has periods, and not at all
@@ -118,6 +126,12 @@ typedef struct treadle_program_entry {
   uint32_t kind;        ///< treadle_program_entry_kind
   uint32_t rows;        ///< R, at least 1
   uint64_t arena_bytes; ///< may be 0
+  /// For the choice of threads: what a call with the most passes costs on one
+  /// thread, in nanoseconds, how much of that no second thread can take over, and
+  /// how many barriers it has.
+  uint64_t work;
+  uint64_t serial;
+  uint64_t barriers;
 } treadle_program_entry;
 
 //===----------------------------------------------------------------------===//
@@ -314,6 +328,10 @@ typedef struct treadle_program_header {
 TREADLE_HIDDEN extern const uint8_t treadle_program[];
 TREADLE_HIDDEN extern const treadle_entry_fn treadle_entry_functions[];
 TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
+
+// What the runtime defines for entry points: returns when all members of the team
+// have called it. Does nothing if `team` is NULL.
+TREADLE_HIDDEN void treadle_barrier(treadle_team *team);
 #undef TREADLE_HIDDEN
 
 #ifdef __cplusplus

@@ -14,6 +14,7 @@
 //   Weights.c     finding and checking the container of weights
 //   Session.c     create, destroy, reset, fork, the layout of a session's memory
 //   Forward.c     cutting tokens into entry calls; recompute
+//   Team.c        threads that run an entry point together
 //   Turn.c        opening and closing periods
 //   States.c      walking the state table
 //   StateValues.c states as float32
@@ -31,6 +32,7 @@
 
 #include "Program.h"
 #include "Sha256.h"
+#include "Team.h"
 #include "treadle-c/model.h"
 
 #include <stdbool.h>
@@ -66,6 +68,8 @@ struct treadle_model {
   const void *weights;        ///< what entry points get
   uint64_t mapped_size;       ///< bytes to unmap at close, or 0
   uint8_t weights_digest[32]; ///< what the container says its data hash to
+  treadle_team *team;         ///< NULL: each call runs on its caller's thread
+  uint32_t *entry_threads;    ///< [entries]: how many members are worth it
   /// Advanced atomically by each session: the only field that changes.
   uint64_t next_session_id;
 };
@@ -136,13 +140,16 @@ treadle_status treadle_fail(treadle_session *session, treadle_status status,
                             const char *format, ...);
 
 /// Reads a caller's struct of its own `struct_size` into `*own`, of `size`
-/// bytes: what it lacks becomes zero. Fails if it is smaller than the first
-/// version of the struct, or says something in fields that are unknown here.
-bool treadle_read_struct(void *own, size_t size, const void *callers);
+/// bytes: what it lacks becomes zero. Fails if it is smaller than `first`, the
+/// size of the first version of the struct, or says something in fields that are
+/// unknown here.
+bool treadle_read_struct(void *own, size_t size, size_t first,
+                         const void *callers);
 
-/// Writes `*own` into a caller's struct of its own `struct_size`. Fails if that
-/// is smaller than the first version of the struct.
-bool treadle_write_struct(void *callers, const void *own, size_t size);
+/// Writes as much of `*own`, of `size` bytes, as a caller's struct of its own
+/// `struct_size` has room for. Fails if that is smaller than `first`.
+bool treadle_write_struct(void *callers, const void *own, size_t size,
+                          size_t first);
 
 //===----------------------------------------------------------------------===//
 // Cpu.c

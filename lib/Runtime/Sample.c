@@ -187,7 +187,8 @@ treadle_status treadle_session_sample(treadle_session *session,
                         "expects %u logits, got %u",
                         (uint64_t)treadle_header()->vocab_size, vocab);
   treadle_sample_params params = {.struct_size = sizeof(params)};
-  if (callers && !treadle_read_struct(&params, sizeof(params), callers))
+  if (callers &&
+      !treadle_read_struct(&params, sizeof(params), sizeof(params), callers))
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects treadle_sample_params of a version that this "
                         "library knows");

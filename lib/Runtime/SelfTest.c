@@ -282,7 +282,8 @@ treadle_status treadle_model_selftest(const treadle_model *model,
     return TREADLE_STATUS_INVALID_ARGUMENT;
   treadle_selftest_report report = {.struct_size = sizeof(report)};
   // Asked first, so that a report that cannot be given costs nothing.
-  if (callers && !treadle_write_struct(callers, &report, sizeof(report))) {
+  if (callers &&
+      !treadle_write_struct(callers, &report, sizeof(report), sizeof(report))) {
     treadle_format(message, message_size,
                    "expects a treadle_selftest_report of a version that this "
                    "library knows");
@@ -291,6 +292,6 @@ treadle_status treadle_model_selftest(const treadle_model *model,
   SelfTest test = {model, &report, message, message_size};
   treadle_status status = runAll(&test);
   if (callers)
-    treadle_write_struct(callers, &report, sizeof(report));
+    treadle_write_struct(callers, &report, sizeof(report), sizeof(report));
   return status;
 }

@@ -271,7 +271,8 @@ treadle_status treadle_session_create(const treadle_model *model,
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
   treadle_session_params params = {sizeof(params), 0, 0, 0, 0, 0};
-  if (callers && !treadle_read_struct(&params, sizeof(params), callers)) {
+  if (callers &&
+      !treadle_read_struct(&params, sizeof(params), sizeof(params), callers)) {
     treadle_format(message, messageSize,
                    "expects treadle_session_params of a version that this "
                    "library knows");

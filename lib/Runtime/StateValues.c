@@ -120,7 +120,7 @@ treadle_status treadle_session_state_shape(const treadle_session *session,
     return TREADLE_STATUS_INVALID_ARGUMENT;
   treadle_state_shape shape =
       shapeOf(&treadle_states()[index], session->loops, session->place);
-  return treadle_write_struct(result, &shape, sizeof(shape))
+  return treadle_write_struct(result, &shape, sizeof(shape), sizeof(shape))
              ? TREADLE_STATUS_OK
              : TREADLE_STATUS_INVALID_ARGUMENT;
 }
@@ -180,7 +180,7 @@ static treadle_status readValue(treadle_session *session,
                                 const treadle_state_value *values, size_t i,
                                 treadle_state_value *value) {
   const uint8_t *at = (const uint8_t *)values + i * values->struct_size;
-  if (treadle_read_struct(value, sizeof(*value), at) &&
+  if (treadle_read_struct(value, sizeof(*value), sizeof(*value), at) &&
       value->struct_size == values->struct_size)
     return checkIndex(session, value->index);
   return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,

@@ -31,6 +31,12 @@ Expected<ModelAttr> treadle::getModelAttr(ModuleOp module) {
   return makeError("expected a module with the attribute treadle.model");
 }
 
+/// What a pass noted on an entry point, or 0.
+static int64_t getCount(func::FuncOp function, StringRef attribute) {
+  auto count = function->getAttrOfType<IntegerAttr>(attribute);
+  return count ? std::max<int64_t>(count.getInt(), 0) : 0;
+}
+
 Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
   std::vector<EntryPoint> entries;
   for (auto function : module.getOps<func::FuncOp>()) {
@@ -41,8 +47,10 @@ Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
     if (!arenaBytes || arenaBytes.getInt() < 0 || entry.getRows() < 1)
       return makeError("@" + function.getName() +
                        ": expected a positive row count and treadle.arena_bytes");
-    entries.push_back(
-        {function.getName().str(), entry.getKind(), entry.getRows(), arenaBytes.getInt()});
+    entries.push_back({function.getName().str(), entry.getKind(), entry.getRows(),
+                       arenaBytes.getInt(), getCount(function, "treadle.work"),
+                       getCount(function, "treadle.serial"),
+                       getCount(function, "treadle.barriers")});
   }
   llvm::stable_sort(entries, [](const EntryPoint &a, const EntryPoint &b) {
     return std::pair(a.kind, a.rows) < std::pair(b.kind, b.rows);
@@ -363,8 +371,9 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
       header.open_entry = entryTable.size();
     if (entry.kind == EntryKind::close)
       header.close_entry = entryTable.size();
-    entryTable.push_back(
-        {getEntryKind(entry.kind), uint32_t(entry.rows), uint64_t(entry.arenaBytes)});
+    entryTable.push_back({getEntryKind(entry.kind), uint32_t(entry.rows),
+                          uint64_t(entry.arenaBytes), uint64_t(entry.work), uint64_t(entry.serial),
+                          uint64_t(entry.barriers)});
   }
   header.entries = image.append(llvm::ArrayRef(entryTable));
 

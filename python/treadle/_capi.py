@@ -31,6 +31,7 @@ from typing import Any, BinaryIO, Self
 MODEL_ABI = 1
 LOOPS_CONFIG = -1
 SESSION_POISON = 1
+OPEN_ALL_THREADS = 1
 MAX_STATE_RANK = 8
 MESSAGE_BYTES = 1024
 
@@ -97,7 +98,16 @@ class Versioned(ctypes.Structure):
 
 
 class OpenParams(Versioned):
-    _fields_ = [("struct_size", c_size_t), ("weights", c_char_p), ("device", c_char_p), ("cuda_driver", c_char_p)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("weights", c_char_p),
+        ("device", c_char_p),
+        ("cuda_driver", c_char_p),
+        ("threads", c_int32),
+        ("flags", c_uint32),
+        ("run", c_void_p),
+        ("run_context", c_void_p),
+    ]
 
 
 class SessionParams(Versioned):
@@ -157,7 +167,14 @@ class ModelInfo(Versioned):
 
 
 class EntryInfo(Versioned):
-    _fields_ = [("struct_size", c_size_t), ("kind", c_int32), ("rows", c_uint32), ("arena_bytes", c_uint64)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_int32),
+        ("rows", c_uint32),
+        ("arena_bytes", c_uint64),
+        ("threads", c_int32),
+        ("reserved", c_int32),
+    ]
 
 
 class StateInfo(Versioned):

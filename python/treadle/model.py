@@ -26,20 +26,29 @@ def load(
     cuda_driver: str | os.PathLike[str] | None = None,
     *,
     prefix: str | None = None,
+    all_threads: bool = False,
 ) -> "Model":
     """Opens a library that treadle-compile wrote.
 
     weights      file of packed weights, for a library that keeps them outside; None: the file that treadle-compile
                  writes beside it, m.weights for m.so
-    threads      how many threads a model may use at most; libraries of interface version 1 use one
+    threads      how many threads may run a call together; None: one for each processor that the process may use.
+                 Work that is too small for them runs on fewer. The bits are the same
     device       "cpu"
     cuda_driver  the CUDA driver to open in place of libcuda.so.1, with a CUDA device
     prefix       the --symbol-prefix that the library was compiled with
+    all_threads  run every call on all threads, even where fewer are faster, for tests
     """
-    if threads is not None and _integer("threads", threads) < 1:
+    if threads is not None and not 1 <= _integer("threads", threads) < 2**31:
         raise TreadleError(Status.INVALID_ARGUMENT, f"threads: expected at least 1, got {threads}")
     path = Path(library)
-    return Model(Library.load(path, prefix), path, weights, device, cuda_driver)
+    params = _capi.OpenParams(
+        device=device.encode(),
+        cuda_driver=None if cuda_driver is None else os.fsencode(cuda_driver),
+        threads=threads or 0,
+        flags=_capi.OPEN_ALL_THREADS if all_threads else 0,
+    )
+    return Model(Library.load(path, prefix), path, weights, params)
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,7 @@ class Model:
         library: Library,
         path: Path,
         weights: str | os.PathLike[str] | None,
-        device: str,
-        cuda_driver: str | os.PathLike[str] | None,
+        params: _capi.OpenParams,
     ):
         self._library = library
         self._path = path
@@ -78,16 +86,23 @@ class Model:
         if weights is None and self._info["weights"]["mode"] == "external":
             beside = path.with_suffix(".weights") if path.suffix == ".so" else Path(f"{path}.weights")
             weights = beside if beside.exists() else None
-        params = _capi.OpenParams(
-            weights=None if weights is None else os.fsencode(weights),
-            device=device.encode(),
-            cuda_driver=None if cuda_driver is None else os.fsencode(cuda_driver),
-        )
+        params.weights = None if weights is None else os.fsencode(weights)
         pointer, message = ctypes.c_void_p(), ctypes.create_string_buffer(_capi.MESSAGE_BYTES)
         status = library.table.model_open(params, pointer, message, len(message))
         _check(status, message.value, path)
         self._handle = Handle("model", pointer.value, library.table.model_close, library.handle)
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    @property
+    def entry_threads(self) -> dict[tuple[str, int], int]:
+        """How many threads a call runs on at most, by kind and rows of the entry point."""
+        found = {}
+        with self._handle as model:
+            for index in range(len(self._info["entry_points"])):
+                c = _capi.EntryInfo()
+                _check(self._library.table.entry_info(model, index, c), b"the library does not describe its entry points")
+                found[_capi.word(_capi.ENTRY_KINDS, c.kind), c.rows] = c.threads
+        return found
 
     @property
     def info(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
   treadle_model *model = nullptr;
   treadle_open_params open = {};
   open.struct_size = sizeof(open);
+  open.threads = 1;
   std::string weightsPath(argv[1]);
   weightsPath.replace(weightsPath.rfind('.'), std::string::npos, ".weights");
   open.weights = weightsPath.c_str();

@@ -73,11 +73,12 @@ static Json measureTokens(Library &library, const Options &options, const nlohma
   const int32_t loops = session.info().loops;
   const Counts counts(library, wanted["counts"]);
   const Traffic traffic(library, counts, loops);
+  const unsigned threads = library.threads(decoding ? 1 : tokens);
   const uint64_t first = decoding ? traffic.placeFor(wanted["context"].get<uint64_t>(), tokens) : 0;
   TokenWork work(library, session, decoding ? TokenWork::Decode : TokenWork::Prefill, first,
                  tokens);
 
-  Json result = {{"name", library.info().name}, {"loops", loops}, {"threads", options.threads}};
+  Json result = {{"name", library.info().name}, {"loops", loops}, {"threads", threads}};
   result["first"] = first;
   result["tokens"] = tokens;
   result["peak_memory"] = peakMemory(); // without what the ceiling reads
@@ -88,7 +89,7 @@ static Json measureTokens(Library &library, const Options &options, const nlohma
     double states = traffic.stateBytes(first, tokens);
     double turns = traffic.turnBytes(first, tokens) / static_cast<double>(tokens);
     double bytes = counts.tokenWeightBytes + states + turns;
-    ReadBandwidth bandwidth(bandwidthBytes(counts.tokenWeightBytes), options.threads);
+    ReadBandwidth bandwidth(bandwidthBytes(counts.tokenWeightBytes), threads);
     seconds = takeTurns(work, bandwidth, repeats);
     ReadBandwidth::Ceiling best = bandwidth.ceiling();
     ceiling = describe(best.bytesPerSecond, 1e9);
@@ -100,7 +101,7 @@ static Json measureTokens(Library &library, const Options &options, const nlohma
     result["unit"] = "GB/s";
   } else {
     MultiplyAdd kind = storesBF16(library) ? MultiplyAddPeak::kindForBF16() : MultiplyAdd::f32;
-    MultiplyAddPeak peak(kind, options.threads);
+    MultiplyAddPeak peak(kind, threads);
     seconds = takeTurns(work, peak, repeats);
     ceiling = describe(peak.flopsPerSecond(), 1e9);
     ceiling["kernel"] = nameOf(kind);

@@ -27,7 +27,7 @@ def main(library: Path, tokenizer_file: str, prompt: str = DEFAULT_PROMPT) -> No
         print(f"  step   {step.strip()}")
     answer = re.search(r"<ANS>(.*?)(</ANS>|$)", text, re.DOTALL)
     print(f"answer   {answer[1].strip() if answer else text}")
-    print(f"\nspeed    {len(reply) / seconds:,.0f} tokens/s on one thread, {len(reply)} tokens")
+    print(f"\nspeed    {len(reply) / seconds:,.0f} tokens/s, {len(reply)} tokens")
     print(f"library  {library} ({library.stat().st_size / 1e6:.1f} MB, weights included)")
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 DEFINITIONS = "include/treadle/Dialect/Treadle/IR/TreadleOps.td"
 # Declarations, references and control flow: they compute nothing of their own.
-STRUCTURE = {"get_state", "get_weight", "loop", "stage", "state", "weight", "yield"}
+STRUCTURE = {"barrier", "get_state", "get_weight", "loop", "stage", "state", "weight", "yield"}
 LABEL = r"[a-z0-9]+(?:_[a-z0-9]+)*?_c[0-9]+"
 
 

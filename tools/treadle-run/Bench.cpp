@@ -118,11 +118,13 @@ int treadle::run::bench(Library &library, const Options &options) {
   TokenWork decode(library, session, TokenWork::Decode, 0,
                    std::min<uint64_t>(decodeTokens, context));
   const uint64_t memory = peakMemory(); // without what the ceilings read
+  const unsigned decodeThreads = library.threads(1);
+  const unsigned prefillThreads = library.threads(prefill.tokens());
   ReadBandwidth bandwidth(bandwidthBytes(counts.tokenWeightBytes),
-                          options.threads);
+                          decodeThreads);
   MultiplyAddPeak peak(storesBF16(library) ? MultiplyAddPeak::kindForBF16()
                                            : MultiplyAdd::f32,
-                       options.threads);
+                       prefillThreads);
 
   // Work and ceilings take turns, so that both see the same machine.
   Timings timings;
@@ -137,9 +139,9 @@ int treadle::run::bench(Library &library, const Options &options) {
     timings.prefill.push_back(prefill.sample());
   }
   waiting.reset();
-  std::printf("%s, %d loop%s, %u thread%s\n", library.info().name, info.loops,
-              info.loops == 1 ? "" : "s", options.threads,
-              options.threads == 1 ? "" : "s");
+  std::printf("%s, %d loop%s, threads: %u to decode, %u to prefill\n",
+              library.info().name, info.loops, info.loops == 1 ? "" : "s",
+              decodeThreads, prefillThreads);
   printRate("decode", timings.decode, decode.tokens());
   printBandwidth(counts, traffic, timings, decode.tokens(), bandwidth);
   printRate("prefill", timings.prefill, prefill.tokens());

@@ -50,7 +50,8 @@ static bool isCut(const std::string &path) {
   return header.e_shoff > size || sections > size - header.e_shoff;
 }
 
-Library::Library(const Options &options) : weightsPath(options.weights) {
+Library::Library(const Options &options)
+    : weightsPath(options.weights), mostThreads(options.threads) {
   // Without a slash, dlopen would search the system's folders instead.
   std::string path = options.library;
   if (path.find('/') == std::string::npos)
@@ -83,6 +84,7 @@ void Library::open() {
   treadle_open_params params = {};
   params.struct_size = sizeof(params);
   params.weights = weightsPath.empty() ? nullptr : weightsPath.c_str();
+  params.threads = mostThreads;
   char message[512];
   treadle_model *model;
   if (table->model_open(&params, &model, message, sizeof(message)) !=
@@ -91,11 +93,19 @@ void Library::open() {
   opened = {model, Closer{table}};
 }
 
+unsigned Library::threads(uint64_t rows) const {
+  unsigned threads = 1;
+  for (const treadle_entry_info &entry : entries())
+    if (entry.kind == TREADLE_ENTRY_FORWARD && entry.rows <= rows)
+      threads = std::max(threads, static_cast<unsigned>(entry.threads));
+  return threads;
+}
+
 std::vector<treadle_entry_info> Library::entries() const {
   std::vector<treadle_entry_info> entries(description.entry_count);
   for (size_t i = 0; i < entries.size(); ++i) {
     entries[i].struct_size = sizeof(entries[i]);
-    table->entry_info(nullptr, i, &entries[i]);
+    table->entry_info(opened.get(), i, &entries[i]);
   }
   return entries;
 }

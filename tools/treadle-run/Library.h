@@ -37,6 +37,10 @@ public:
   const treadle_model *model() const { return opened.get(); }
   const std::string &weights() const { return weightsPath; }
 
+  /// How many threads a forward call of up to `rows` rows runs on at most. Expects an
+  /// open model.
+  unsigned threads(uint64_t rows) const;
+
   std::vector<treadle_entry_info> entries() const;
   std::vector<treadle_state_info> states() const;
 
@@ -49,6 +53,7 @@ private:
   const treadle_model_api *table;
   treadle_model_info description;
   std::string weightsPath;
+  int32_t mostThreads; ///< as asked for
   std::unique_ptr<treadle_model, Closer> opened{nullptr, Closer{nullptr}};
 };
 

@@ -48,7 +48,8 @@ Options of --ids and --bench:
   --loops=N|config  passes of the model's loop (default 1)
   --context=N       positions to use at most (default: as many as compiled for;
                     of no effect where there is no limit)
-  --threads=1       a library runs on one thread for now
+  --threads=N       threads that may run a call together, where it is worth it
+                    (default: one per processor)
 
 Options of all but --info:
   --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights
@@ -196,8 +197,8 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
          return options.recompute || text == "stop" ? "" : "stop or recompute";
        }},
       {"--threads", Running, true,
-       [](const std::string &text) -> std::string {
-         return text == "1" ? "" : "1: a library runs on one thread for now";
+       [&options](const std::string &text) {
+         return setInteger(text, 1, options.threads);
        }},
       {"--progress", AllActions, true,
        [&options](const std::string &text) -> std::string {

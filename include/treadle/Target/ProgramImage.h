@@ -29,6 +29,9 @@ struct EntryPoint {
   EntryKind kind;
   int64_t rows;
   int64_t arenaBytes;
+  int64_t work;     ///< what a call costs on one thread, in ns, roughly
+  int64_t serial;   ///< the part of it that no second thread can take over
+  int64_t barriers; ///< where the members of a team meet during a call
 };
 
 /// The entry points of a module in the `kernels` phase, by kind and rows. Fails

@@ -19,6 +19,8 @@ using namespace mlir;
 using namespace treadle;
 
 void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget &target) {
+  passes.addPass(createShareTilesPass());
+
   // Arithmetic that LLVM would turn into library calls. The conversion between
   // f32 and bf16 is integer arithmetic on every CPU: the instruction for it
   // flushes denormals, so its bits would depend on the level.

@@ -48,26 +48,26 @@ static void fuseMultiplyAdds(llvm::Module &module) {
   }
 }
 
-/// void (arena, states, weights, input, mask, output, position, valid, passes)
+/// void (arena, states, weights, input, mask, output, position, valid, passes, member, members,
+/// team)
 static bool hasEntryType(const llvm::Function &function) {
   llvm::FunctionType *type = function.getFunctionType();
-  if (!type->getReturnType()->isVoidTy() || type->getNumParams() != 9)
+  if (!type->getReturnType()->isVoidTy() || type->getNumParams() != 12)
     return false;
   return llvm::all_of(llvm::enumerate(type->params()), [](auto parameter) {
-    return parameter.index() < 6 ? parameter.value()->isPointerTy()
-                                 : parameter.value()->isIntegerTy(64);
+    bool isPointer = parameter.index() < 6 || parameter.index() == 11;
+    return isPointer ? parameter.value()->isPointerTy() : parameter.value()->isIntegerTy(64);
   });
 }
 
-/// What Program.h promises of the arguments of an entry point.
+/// What Program.h promises of the arguments of an entry point. They are not `noalias`: other
+/// members write the same memory.
 static void annotateEntry(llvm::Function &function) {
   llvm::LLVMContext &context = function.getContext();
   enum { arena, states, weights, input, mask, output };
-  for (unsigned index : {arena, states, weights, input, mask, output}) {
-    function.addParamAttr(index, llvm::Attribute::NoAlias);
+  for (unsigned index : {arena, states, weights, input, mask, output})
     function.addParamAttr(index,
                           llvm::Attribute::getWithCaptureInfo(context, llvm::CaptureInfo::none()));
-  }
   for (unsigned index : {arena, states, weights})
     function.addParamAttr(index,
                           llvm::Attribute::getWithAlignment(context, llvm::Align(slotAlignment)));

@@ -1,5 +1,5 @@
 // RUN: treadle-opt %s --split-input-file --verify-diagnostics
-// One function per numbered constraint of treadle.loop, treadle.pick and treadle.yield.
+// One function per numbered constraint of treadle.loop, treadle.pick, treadle.barrier and treadle.yield.
 
 func.func @loop_c1(%x: tensor<4x8xf32>) {
   // expected-error@+1 {{expects a positive max, got -1}}
@@ -80,5 +80,15 @@ func.func @pick_c1(%i: index) {
 func.func @pick_c1_none() {
   // expected-error@+1 {{expects one index per dimension of its values, 'tensor<f32>', got 0}}
   %f = treadle.pick [] of dense<1.0> : tensor<f32>
+  return
+}
+
+// -----
+
+func.func @barrier_c1(%condition: i1) {
+  scf.if %condition {
+    // expected-error@+1 {{expects to stand in a function or a loop}}
+    treadle.barrier
+  }
   return
 }

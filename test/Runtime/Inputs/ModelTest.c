@@ -25,7 +25,8 @@ static treadle_status openWith(const treadle_model_api *api,
 }
 
 static treadle_status openFile(const treadle_model_api *api, const char *path) {
-  const treadle_open_params params = {sizeof(params), path, NULL, NULL};
+  const treadle_open_params params = {.struct_size = sizeof(params),
+                                      .weights = path};
   return openWith(api, &params);
 }
 
@@ -100,7 +101,7 @@ static void testOpen(const treadle_model_api *api) {
   CHECK(*message);
   api->model_close(NULL);
 
-  treadle_open_params params = {sizeof(params), NULL, "cpu", NULL};
+  treadle_open_params params = {.struct_size = sizeof(params), .device = "cpu"};
   CHECK_OK(openWith(api, &params));
   params.device = "cuda";
   CHECK(openWith(api, &params) == TREADLE_STATUS_UNSUPPORTED);
@@ -108,7 +109,8 @@ static void testOpen(const treadle_model_api *api) {
   params.device = NULL;
   params.cuda_driver = "libcuda.so";
   CHECK(openWith(api, &params) == TREADLE_STATUS_INVALID_ARGUMENT);
-  params = (treadle_open_params){sizeof(params) - 1, NULL, NULL, NULL};
+  params = (treadle_open_params){
+      .struct_size = offsetof(treadle_open_params, threads) - 1};
   CHECK(openWith(api, &params) == TREADLE_STATUS_INVALID_ARGUMENT);
   params.struct_size = 0;
   CHECK(openWith(api, &params) == TREADLE_STATUS_INVALID_ARGUMENT);
@@ -121,7 +123,7 @@ static void testOpen(const treadle_model_api *api) {
   struct {
     treadle_open_params params;
     uint64_t later;
-  } newer = {{sizeof(newer), NULL, NULL, NULL}, 0};
+  } newer = {{.struct_size = sizeof(newer)}, 0};
   CHECK_OK(openWith(api, &newer.params));
   newer.later = 1;
   CHECK(openWith(api, &newer.params) == TREADLE_STATUS_INVALID_ARGUMENT);
@@ -186,8 +188,8 @@ static void testExternal(const treadle_model_api *api) {
     CHECK(openFile(api, alteredWeights(-1, i)) == TREADLE_STATUS_MISMATCH);
   // Open does not read the data, verify does.
   treadle_model *model;
-  const treadle_open_params params = {sizeof(params), alteredWeights(-1, 1000),
-                                      NULL, NULL};
+  const treadle_open_params params = {.struct_size = sizeof(params),
+                                      .weights = alteredWeights(-1, 1000)};
   REQUIRE_OK(api->model_open(&params, &model, NULL, 0));
   CHECK(api->model_verify(model, message, sizeof(message)) ==
         TREADLE_STATUS_CORRUPT);
@@ -203,7 +205,8 @@ static void testOtherContent(const treadle_model_api *external,
   CHECK(strstr(message, "other values"));
   CHECK_OK(openFile(any, path));
   treadle_model *model;
-  const treadle_open_params params = {sizeof(params), path, NULL, NULL};
+  const treadle_open_params params = {.struct_size = sizeof(params),
+                                      .weights = path};
   REQUIRE_OK(any->model_open(&params, &model, NULL, 0));
   CHECK_OK(any->model_verify(model, message, sizeof(message)));
   any->model_close(model);

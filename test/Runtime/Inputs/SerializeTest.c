@@ -243,8 +243,9 @@ static void testForeign(void) {
                                        loadLibrary("toy-any.so")};
   const char *texts[] = {"another model", "other weights"};
   for (int i = 0; i < 2; ++i) {
-    const treadle_open_params params = {
-        sizeof(params), i ? pathOf("other.weights") : NULL, NULL, NULL};
+    const treadle_open_params params = {.struct_size = sizeof(params),
+                                        .weights =
+                                            i ? pathOf("other.weights") : NULL};
     treadle_model *other;
     REQUIRE_OK(others[i]->model_open(&params, &other, NULL, 0));
     s = newSession(others[i], other, 1, 0, 0);

@@ -47,10 +47,11 @@ static uint8_t *at(void *states, int64_t offset) {
 
 static float squash(float x) { return x / (1 + fabsf(x)); }
 
+/// Computes the columns [begin, end) of the logits.
 static void head(int64_t rows, const float *embedding, const float *hidden,
-                 float *logits, int64_t valid) {
+                 float *logits, int64_t valid, int64_t begin, int64_t end) {
   for (int64_t i = 0; i < rows; ++i)
-    for (int v = 0; v < TOY_VOCAB; ++v) {
+    for (int64_t v = begin; v < end; ++v) {
       float sum = 0;
       for (int d = 0; d < TOY_WIDTH; ++d)
         sum += hidden[i * TOY_WIDTH + d] * embedding[v * TOY_WIDTH + d];
@@ -58,12 +59,25 @@ static void head(int64_t rows, const float *embedding, const float *hidden,
     }
 }
 
+/// A stage that cannot be shared, between two barriers: another member runs it each
+/// time.
+#define ALONE(TURN, ...)                                                       \
+  do {                                                                         \
+    treadle_barrier(team);                                                     \
+    if (member == (TURN) % members)                                            \
+      __VA_ARGS__;                                                             \
+    treadle_barrier(team);                                                     \
+  } while (0)
+
 #define HEAD(R)                                                                \
   static void head##R(void *arena, void *states, const void *weights,          \
                       const void *input, const uint8_t *mask, void *output,    \
-                      int64_t position, int64_t valid, int64_t passes) {       \
+                      int64_t position, int64_t valid, int64_t passes,         \
+                      int64_t member, int64_t members, treadle_team *team) {   \
     (void)arena, (void)states, (void)mask, (void)position, (void)passes;       \
-    head(R, weights, input, output, valid);                                    \
+    (void)team;                                                                \
+    head(R, weights, input, output, valid, TOY_VOCAB * member / members,       \
+         TOY_VOCAB * (member + 1) / members);                                  \
   }
 HEAD(1)
 HEAD(16)

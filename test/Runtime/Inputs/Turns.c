@@ -143,9 +143,10 @@ static void requireTurn(const void *input, const uint8_t *mask,
     require(attended[i] == 1);
 }
 
-static void openPeriod(void *arena, void *states, const void *weights,
-                       const void *input, const uint8_t *mask, void *output,
-                       int64_t position, int64_t valid, int64_t passes) {
+static void openPeriodAlone(void *arena, void *states, const void *weights,
+                            const void *input, const uint8_t *mask,
+                            void *output, int64_t position, int64_t valid,
+                            int64_t passes) {
   (void)weights;
   requireTurn(input, mask, output, at(states, MASK_AT), TURNS_LEAD);
   require(position == 0 && valid == TURNS_LEAD);
@@ -159,9 +160,10 @@ static void openPeriod(void *arena, void *states, const void *weights,
   }
 }
 
-static void closePeriod(void *arena, void *states, const void *weights,
-                        const void *input, const uint8_t *mask, void *output,
-                        int64_t position, int64_t valid, int64_t passes) {
+static void closePeriodAlone(void *arena, void *states, const void *weights,
+                             const void *input, const uint8_t *mask,
+                             void *output, int64_t position, int64_t valid,
+                             int64_t passes) {
   (void)weights, (void)arena;
   const int64_t first = TURNS_LEAD + position;
   requireTurn(input, mask, output, at(states, MASK_AT + first), TURNS_TRAIL);
@@ -183,12 +185,25 @@ static void closePeriod(void *arena, void *states, const void *weights,
   memcpy(numbers(states, HISTORY_AT), last, sizeof(last));
 }
 
+#define TURN(NAME)                                                             \
+  static void NAME(void *arena, void *states, const void *weights,             \
+                   const void *input, const uint8_t *mask, void *output,       \
+                   int64_t position, int64_t valid, int64_t passes,            \
+                   int64_t member, int64_t members, treadle_team *team) {      \
+    ALONE(1, NAME##Alone(arena, states, weights, input, mask, output,          \
+                         position, valid, passes));                            \
+  }
+TURN(openPeriod)
+TURN(closePeriod)
+
 #define FORWARD(R)                                                             \
-  static void forward##R(void *arena, void *states, const void *weights,       \
-                         const void *input, const uint8_t *mask, void *output, \
-                         int64_t position, int64_t valid, int64_t passes) {    \
+  static void forward##R(                                                      \
+      void *arena, void *states, const void *weights, const void *input,       \
+      const uint8_t *mask, void *output, int64_t position, int64_t valid,      \
+      int64_t passes, int64_t member, int64_t members, treadle_team *team) {   \
     (void)arena;                                                               \
-    forward(R, states, weights, input, mask, output, position, valid, passes); \
+    ALONE(position, forward(R, states, weights, input, mask, output, position, \
+                            valid, passes));                                   \
   }
 FORWARD(1)
 FORWARD(4)
@@ -255,13 +270,13 @@ _Alignas(64) const Image image = {
                         WEIGHTS_FILE,
                         .content_digest = TOY_CONTENT_DIGEST},
         },
-    .entries = {{TREADLE_PROGRAM_ENTRY_FORWARD, 1, 0},
-                {TREADLE_PROGRAM_ENTRY_HEAD, 1, 0},
-                {TREADLE_PROGRAM_ENTRY_FORWARD, 4, 0},
-                {TREADLE_PROGRAM_ENTRY_FORWARD, 16, 0},
-                {TREADLE_PROGRAM_ENTRY_HEAD, 16, 0},
-                {TREADLE_PROGRAM_ENTRY_OPEN, TURNS_LEAD, 4096},
-                {TREADLE_PROGRAM_ENTRY_CLOSE, TURNS_TRAIL, 0}},
+    .entries = {{TREADLE_PROGRAM_ENTRY_FORWARD, 1, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_HEAD, 1, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_FORWARD, 4, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_FORWARD, 16, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_HEAD, 16, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_OPEN, TURNS_LEAD, 4096, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_CLOSE, TURNS_TRAIL, 0, 0, 0, 0}},
     .states =
         {
             {APPEND(ids, I32, 0, TURNS_PERIOD, IDS_AT, 4, 4 * TURNS_PERIOD),

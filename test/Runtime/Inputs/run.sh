@@ -102,7 +102,7 @@ build_and_run() { # flags tests...
 }
 
 all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
-     TurnTest TurnStatesTest ThreadTest"
+     TurnTest TurnStatesTest ThreadTest TeamTest"
 case $suite in
 headers) check_headers ;;
 toys) build_toys "-O2" ;;
@@ -110,7 +110,7 @@ plain) build_and_run "-O2" $all SilentForwardTest ;;
 address)
   build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
   ;;
-thread) build_and_run "-O1 -fsanitize=thread" ThreadTest ;;
+thread) build_and_run "-O1 -fsanitize=thread" ThreadTest TeamTest ;;
 *)
   echo "run.sh: expected headers, toys, plain, address or thread, got $suite" >&2
   exit 2

@@ -10,7 +10,9 @@
 #define TREADLE_TARGET_CPU_PASSES_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
@@ -21,6 +23,9 @@ namespace treadle {
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "treadle/Target/CPU/Passes.h.inc"
+
+/// The function of the runtime by which the members of a team wait for each other.
+constexpr llvm::StringLiteral barrierFunction = "treadle_barrier";
 
 /// From the `kernels` phase to the LLVM dialect: math, vectors, control flow,
 /// memrefs of known size as bare pointers. Symbols of the model stay as they are.

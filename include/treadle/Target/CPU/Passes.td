@@ -20,6 +20,38 @@ def AssignTilesPass : Pass<"treadle-cpu-assign-tiles"> {
   }];
 }
 
+def PlaceBarriersPass : Pass<"treadle-cpu-place-barriers", "::mlir::func::FuncOp"> {
+  let summary = "puts barriers where data crosses from one thread's tiles to another's";
+  let description = [{
+    Member m of n runs tiles [m T / n, (m + 1) T / n) of a stage of T tiles. A stage needs a
+    barrier before it if it reads or overwrites what an earlier one wrote or read, with
+    no barrier between, unless the access maps say that both touch it tile by tile alike.
+
+        treadle.stage -> %a            treadle.stage -> %a
+        treadle.stage %a -> %b   =>    treadle.barrier
+                                       treadle.stage %a -> %b
+
+    Runs on tiled stages with planned activations. Notes on the entry point what a call
+    costs on one thread (`treadle.work`, in ns) and its barriers (`treadle.barriers`), for
+    the choice of threads.
+  }];
+}
+
+def ShareTilesPass : Pass<"treadle-share-tiles", "::mlir::ModuleOp"> {
+  let summary = "lets the members of a team share the tiles of every stage";
+  let description = [{
+    Gives entry points three more arguments, member, members and team, and
+
+        call @kernel(..., %first, %end)  =>  call @kernel(..., %first', %end')
+        treadle.barrier                  =>  call @treadle_barrier(%team)
+
+    where first' = first + (end - first) member / members, and end' that of the next member.
+    `treadle_barrier` is the runtime's.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def ApproximateMathPass : Pass<"treadle-approximate-math"> {
   let summary = "replaces transcendental functions by polynomials";
   let description = [{

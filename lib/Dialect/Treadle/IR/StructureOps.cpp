@@ -9,6 +9,8 @@
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 using namespace mlir;
 using namespace treadle;
 
@@ -184,6 +186,13 @@ static LogicalResult verifyAccess(StageOp stage, Type type, AccessAttr access, c
       return stage.emitOpError("expects the extent of dimension ")
              << dim << ", " << extent << ", to divide size " << size << " of " << what;
   }
+  return success();
+}
+
+LogicalResult BarrierOp::verify() {
+  // barrier_c1
+  if (!isa<func::FuncOp, LoopOp, scf::ForOp>((*this)->getParentOp()))
+    return emitOpError("expects to stand in a function or a loop");
   return success();
 }
 

@@ -141,6 +141,23 @@ def Treadle_StageOp : Treadle_Op<"stage", [
   }];
 }
 
+def Treadle_BarrierOp : Treadle_Op<"barrier", [
+    MemoryEffects<[MemRead, MemWrite]>]> {
+  let summary = "waits until every thread of the team is here";
+  let description = [{
+    Where several threads run an entry point, each its share of the tiles of every stage,
+    what stands behind a barrier sees all that was written before it, by whichever thread.
+    Placed by the target, which knows who runs which tile.
+
+    Constraints:
+    * (C1) The parent is a function or a loop, so that every thread comes by equally often.
+
+    Example: `treadle.barrier`
+  }];
+  let assemblyFormat = "attr-dict";
+  let hasVerifier = 1;
+}
+
 def Treadle_YieldOp : Treadle_Op<"yield", [Pure, Terminator,
     /*yield_c1*/ ParentOneOf<["::treadle::LoopOp", "::treadle::StageOp"]>]> {
   let summary = "ends the body of a loop or a stage";

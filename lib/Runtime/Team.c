@@ -1,0 +1,275 @@
+//===- Team.c - Threads that run one entry point together -----------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Team.h"
+
+#include "Libc.h"
+#include "Runtime.h"
+
+/// How often a member looks before it sleeps: at a barrier, where the others are
+/// on their way, some 50 us; between calls, long enough for a caller that draws a
+/// token from the logits, some 200 us and more.
+enum { barrierSpins = 4000, idleSpins = 20000 };
+
+/// The ticket's low bits are the members of the call.
+enum { memberBits = 8, mostMembers = (1 << memberBits) - 1 };
+
+/// Enough for any kernel (model.h says what forward needs), however little a
+/// libc gives by itself.
+enum { stackBytes = 1 << 20 };
+
+/// Lies in pages of its own, which a forked child sees as zeros: there the other
+/// threads do not exist, and `size` says so.
+struct treadle_team {
+  uint32_t size; ///< members with the caller; 0 in a forked child
+  uint32_t busy; ///< 1 while a call uses the team
+  treadle_run_function run;
+  void *context;
+  treadle_thread *threads; ///< [size - 1], unless `run` supplies them
+
+  /// The call, written before the ticket is drawn and read by its members.
+  treadle_call call;
+  uint32_t members;
+  uint64_t
+      floatControl; ///< the caller's rounding and denormals, as bits follow
+
+  _Alignas(64) uint32_t ticket; ///< advanced by each call; 0 members: stop
+  uint32_t idle;                ///< members asleep between calls
+
+  _Alignas(64) uint32_t arrived;
+  _Alignas(64) uint32_t phase; ///< advanced by each barrier
+  uint32_t waiting;            ///< members asleep at a barrier
+};
+
+//===----------------------------------------------------------------------===//
+// The machine
+//===----------------------------------------------------------------------===//
+
+static void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb");
+#endif
+}
+
+static uint64_t getFloatControl(void) {
+#if defined(__x86_64__)
+  return __builtin_ia32_stmxcsr();
+#elif defined(__aarch64__)
+  uint64_t control;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+  return control;
+#endif
+}
+
+static void setFloatControl(uint64_t control) {
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr((uint32_t)control);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(control));
+#endif
+}
+
+/// Sleeps while `*word` is `value`; may wake up for no reason.
+static void sleepOn(uint32_t *word, uint32_t value) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void wakeAll(uint32_t *word) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+/// Returns once `*word` is no longer `value`. `sleepers` tells who advances the
+/// word whether somebody must be woken.
+static void await(uint32_t *word, uint32_t value, int spins,
+                  uint32_t *sleepers) {
+  for (int i = 0; i < spins; ++i) {
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+      return;
+    relax();
+  }
+  __atomic_fetch_add(sleepers, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
+    sleepOn(word, value);
+  __atomic_fetch_sub(sleepers, 1, __ATOMIC_SEQ_CST);
+}
+
+static void advance(uint32_t *word, uint32_t value, uint32_t *sleepers) {
+  __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST))
+    wakeAll(word);
+}
+
+uint32_t treadle_processor_count(void) {
+  uint64_t mask[16] = {0};
+  uint32_t count = 0;
+  if (sched_getaffinity(0, sizeof(mask), mask) == 0)
+    for (size_t i = 0; i < sizeof(mask) / sizeof(*mask); ++i)
+      count += (uint32_t)__builtin_popcountll(mask[i]);
+  return count ? count : 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Members
+//===----------------------------------------------------------------------===//
+
+void treadle_barrier(treadle_team *team) {
+  if (!team)
+    return;
+  // Read before arriving: once all have, the call may be over.
+  uint32_t members = team->members;
+  uint32_t phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < members) {
+    await(&team->phase, phase, barrierSpins, &team->waiting);
+    return;
+  }
+  __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
+  advance(&team->phase, phase + 1, &team->waiting);
+}
+
+static void runShare(treadle_team *team, const treadle_call *call,
+                     int64_t member, int64_t members) {
+  call->function(call->arena, call->states, call->weights, call->input,
+                 call->mask, call->output, call->position, call->valid,
+                 call->passes, member, members, team);
+}
+
+/// One member's part of the team's call.
+static void runMember(void *argument, int32_t member) {
+  treadle_team *team = argument;
+  uint64_t control = getFloatControl();
+  if (control != team->floatControl)
+    setFloatControl(team->floatControl);
+  runShare(team, &team->call, member, team->members);
+  // Nobody leaves before all are done: the call's memory is the caller's.
+  treadle_barrier(team);
+  if (control != getFloatControl())
+    setFloatControl(control);
+}
+
+typedef struct {
+  treadle_team *team;
+  uint32_t member;
+} Start;
+
+static void *serve(void *argument) {
+  Start start = *(Start *)argument;
+  free(argument);
+  uint32_t seen = 0;
+  for (;;) {
+    await(&start.team->ticket, seen, idleSpins, &start.team->idle);
+    seen = __atomic_load_n(&start.team->ticket, __ATOMIC_ACQUIRE);
+    uint32_t members = seen & mostMembers;
+    if (!members)
+      return NULL;
+    // Who takes no part may read nothing more: the call may be over.
+    if (start.member < members)
+      runMember(start.team, (int32_t)start.member);
+  }
+}
+
+static uint32_t nextTicket(const treadle_team *team, uint32_t members) {
+  return ((team->ticket >> memberBits) + 1) << memberBits | members;
+}
+
+//===----------------------------------------------------------------------===//
+// The team
+//===----------------------------------------------------------------------===//
+
+/// Starts a member's thread. Its signals are left to the application's threads.
+static bool startThread(treadle_team *team, uint32_t member) {
+  Start *start = malloc(sizeof(*start));
+  if (!start)
+    return false;
+  *start = (Start){team, member};
+  treadle_thread_attributes attributes;
+  uint64_t all[16], old[16];
+  memset(all, 0xff, sizeof(all));
+  bool started = false;
+  if (!pthread_attr_init(&attributes)) {
+    pthread_attr_setstacksize(&attributes, stackBytes);
+    pthread_sigmask(SIG_SETMASK, all, old);
+    started =
+        !pthread_create(&team->threads[member - 1], &attributes, serve, start);
+    pthread_sigmask(SIG_SETMASK, old, NULL);
+    pthread_attr_destroy(&attributes);
+  }
+  if (!started)
+    free(start);
+  return started;
+}
+
+treadle_status treadle_team_create(uint32_t threads, treadle_run_function run,
+                                   void *context, treadle_team **result) {
+  *result = NULL;
+  if (threads > mostMembers)
+    threads = mostMembers;
+  // An old libc keeps threads in a library of their own.
+  if (threads < 2 || (!run && !pthread_create))
+    return TREADLE_STATUS_OK;
+  treadle_team *team = mmap(NULL, sizeof(*team), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (team == MAP_FAILED)
+    return TREADLE_STATUS_OUT_OF_MEMORY;
+  madvise(team, sizeof(*team), MADV_WIPEONFORK);
+  team->run = run;
+  team->context = context;
+  team->size = run ? threads : 1;
+  if (!run) {
+    team->threads = calloc(threads - 1, sizeof(*team->threads));
+    // Fewer threads than asked for are a smaller team.
+    while (team->threads && team->size < threads &&
+           startThread(team, team->size))
+      ++team->size;
+  }
+  if (team->size == 1) {
+    treadle_team_destroy(team);
+    return TREADLE_STATUS_OK;
+  }
+  *result = team;
+  return TREADLE_STATUS_OK;
+}
+
+void treadle_team_destroy(treadle_team *team) {
+  if (!team)
+    return;
+  if (team->threads) {
+    advance(&team->ticket, nextTicket(team, 0), &team->idle);
+    for (uint32_t i = 0; i + 1 < team->size; ++i)
+      pthread_join(team->threads[i], NULL);
+    free(team->threads);
+  }
+  munmap(team, sizeof(*team));
+}
+
+uint32_t treadle_team_size(const treadle_team *team) {
+  return team && team->size ? team->size : 1;
+}
+
+void treadle_team_run(treadle_team *team, uint32_t threads,
+                      const treadle_call *call) {
+  uint32_t free = 0, size = treadle_team_size(team);
+  uint32_t members = threads < size ? threads : size;
+  if (members < 2 ||
+      !__atomic_compare_exchange_n(&team->busy, &free, 1, false,
+                                   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+    runShare(NULL, call, 0, 1);
+    return;
+  }
+  team->call = *call;
+  team->members = members;
+  team->floatControl = getFloatControl();
+  if (team->run) {
+    team->run(team->context, runMember, team, (int32_t)members);
+  } else {
+    advance(&team->ticket, nextTicket(team, members), &team->idle);
+    runMember(team, 0);
+  }
+  __atomic_store_n(&team->busy, 0, __ATOMIC_RELEASE);
+}

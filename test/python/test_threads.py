@@ -1,0 +1,41 @@
+"""Several threads run a call together: the same bits as one, for every family, however a sequence is cut."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import treadle
+from cases import FAMILIES
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_threads_give_the_same_bits(
+    family: str, dtype: str, tmp_path: Path, compile_library: Callable[..., str | None]
+) -> None:
+    case = FAMILIES[family].TYPICAL
+    config, weights = case.write(tmp_path)
+    compile_library(config, weights=weights, out=tmp_path / "m.so", dtype=dtype)
+    ids, mask = case.ids, case.mask
+    with treadle.load(tmp_path / "m.so", threads=1) as alone:
+        assert set(alone.entry_threads.values()) == {1}
+        expected = alone.session(poison=True).forward(ids, mask, logits="all")
+    for threads in (2, 3):
+        with treadle.load(tmp_path / "m.so", threads=threads, all_threads=True) as model:
+            assert set(model.entry_threads.values()) == {threads}
+            s = model.session(poison=True)
+            found = [s.forward(ids[:40], mask[:40], logits="all")]
+            found += [s.forward(ids[i : i + 1], mask[i : i + 1], logits="all") for i in range(40, 48)]
+            found.append(s.forward(ids[48:], mask[48:], logits="all"))
+            assert np.concatenate(found).tobytes() == expected.tobytes()
+
+
+def test_small_work_stays_on_one_thread(tmp_path: Path, compile_library: Callable[..., str | None]) -> None:
+    """A token of a tiny model is done before a second thread could help; 128 rows are not."""
+    case = FAMILIES["llama"].TYPICAL
+    config, weights = case.write(tmp_path)
+    compile_library(config, weights=weights, out=tmp_path / "m.so")
+    with treadle.load(tmp_path / "m.so", threads=4) as model:
+        assert model.entry_threads["forward", 1] == 1
+        assert model.entry_threads["forward", 128] > 1
