@@ -46,8 +46,10 @@ llvm::Error treadle::checkModelOptions(const ModelOptions &options) {
 }
 
 /// The family's own facts, the config and the size, for `--info`.
-static std::string describeModel(ModuleOp module, const ModelConfig &config) {
+static std::string describeModel(ModuleOp module, const ModelConfig &config,
+                                 const ModelFacts &facts) {
   llvm::json::Object info = config.family->getInfo(config);
+  info["token_count"] = facts.tokens.value_or(facts.vocabulary);
   info["config"] = config.toJson();
   info["parameters"] = countParameters(module);
   std::string text;
@@ -96,7 +98,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
                                     facts.hidden, capacity, facts.period ? 0 : facts.capacity,
                                     maxLoops, facts.loops,
                                     DenseI64ArrayAttr::get(&context, facts.eos),
-                                    describeModel(*module, config), facts.period));
+                                    describeModel(*module, config, facts), facts.period));
   if (failed(verify(*module)))
     return makeError(config.file + ": the module of this model does not verify; report this");
   return std::move(module);

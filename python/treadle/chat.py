@@ -40,7 +40,7 @@ class Chat:
                         some published outputs were made; otherwise there is one
         loops, context  as for `Model.session`
         """
-        self._tokenizer = ChatTokenizer(tokenizer_dir, model.info["vocab_size"], two_bos)
+        self._tokenizer = ChatTokenizer(tokenizer_dir, model.info["token_count"], two_bos)
         self._stops = frozenset(model.info["eos_ids"] or self._tokenizer.eos_ids)
         self._system: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         self.model = model

@@ -107,8 +107,9 @@ class Model:
     @property
     def info(self) -> dict[str, Any]:
         """What the model is: `family`, `config`, `parameters`, `dtype`, `targets` and what else the family says;
-        `name`, `vocab_size`, `hidden_size`, `context` (0: no limit), `period` (tokens between turns at most, or 0),
-        `max_loops`, `eos_ids`, ...; `entry_points` and `states` with their rows and bytes; `weights`; `abi`."""
+        `name`, `vocab_size` (the width of logits), `token_count` (ids are below it; the columns from there on are
+        -infinity), `hidden_size`, `context` (0: no limit), `period` (tokens between turns at most, or 0), `max_loops`,
+        `eos_ids`, ...; `entry_points` and `states` with their rows and bytes; `weights`; `abi`."""
         return self._info
 
     def session(
@@ -221,7 +222,7 @@ class Session:
         ids (n), mask (n) -> "last": (vocab), the last token's; "all": (n, vocab); "none": None
         """
         mode = _choice("logits", logits, _capi.LOGITS)
-        tokens = token_ids(ids, self.model.info["vocab_size"])
+        tokens = token_ids(ids, self.model.info["token_count"])
         attended = None if mask is None else _token_mask(mask, len(tokens))
         shape = {"last": (1,), "all": (len(tokens),), "none": (0,)}[logits]
         out = np.empty((*shape, self.model.info["vocab_size"]), np.float32)
@@ -264,7 +265,7 @@ class Session:
             raise TreadleError(Status.INVALID_ARGUMENT, f"max_new_tokens: expected 0 or more, got {max_new_tokens}")
         random = ctypes.c_uint64(_integer("seed", seed) % 2**64)
         params = _sample_params(temperature, top_k, top_p, random)
-        prompt = token_ids(ids, self.model.info["vocab_size"])
+        prompt = token_ids(ids, self.model.info["token_count"])
         if stop is None:
             stops = frozenset(self.model.info["eos_ids"])
         else:
@@ -423,6 +424,8 @@ class Session:
         """Sets states at once, shaped as `states()` gives them; those that are not given keep their content.
 
         Append states of another number of rows than `position` change the position; then all states must be given.
+        What numbers they are is not checked but for ids of tokens and masks: a NaN is as it is in the states of a model
+        that computed it, and an id in Om's `history` that is none stands for no token, as -1 does.
         """
         if not isinstance(states, Mapping):
             raise TreadleError(
@@ -492,6 +495,7 @@ def _describe(library: Library) -> dict[str, Any]:
     table, c = library.table, _capi.ModelInfo()
     _check(table.model_info(None, c), b"the library does not describe itself")
     info: dict[str, Any] = json.loads(_capi.text(c.json))
+    info.setdefault("token_count", c.vocab_size)
     info["targets"] = [info.pop("target")] if "target" in info else []
     info |= {
         "name": _capi.text(c.name),
@@ -572,17 +576,17 @@ def _sequence(name: str, value: object) -> NDArray[Any]:
     return array
 
 
-def token_ids(ids: Ids, vocab_size: int) -> NDArray[np.int32]:
+def token_ids(ids: Ids, token_count: int) -> NDArray[np.int32]:
     array = _sequence("ids", ids)
     if not array.size:
         return np.empty(0, np.int32)
     # Numbers of more than 64 bits come as objects.
     if array.dtype.kind not in "iu" and not all(type(token) is int for token in array):
         raise TypeError(f"ids: expected integers, got an array of {array.dtype}")
-    for index in np.flatnonzero((array < 0) | (array >= vocab_size)):
+    for index in np.flatnonzero((array < 0) | (array >= token_count)):
         raise TreadleError(
             Status.INVALID_ARGUMENT,
-            f"expects token ids from 0 to {vocab_size - 1}, got {array[index]} at index {index}",
+            f"expects token ids from 0 to {token_count - 1}, got {array[index]} at index {index}",
         )
     return np.ascontiguousarray(array, np.int32)
 

@@ -10,13 +10,14 @@ from treadle.model import Ids, Model, token_ids
 
 
 def call(
-    model: Model, ids: Ids, states: Sequence[NDArray] = (), next_token: bool = False
+    model: Model, ids: Ids, states: Sequence[NDArray] | None = None, next_token: bool = False
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     """Runs a text, or its next piece, from the start of a segment.
 
     `ids` begin with the context that only the n-gram layers see: as many ids as the longest of these reaches back, the
-    last ones of the call before or, in front of a text, the padding id. Without states the learned ones hold. The
-    states that come back give the next call the bits of one call over both, if what was run ends with a segment.
+    last ones of the call before or, in front of a text, the padding id. Without states (None or none at all) the
+    learned ones hold; what numbers they are is not checked, NaN neither. The states that come back give the next call
+    the bits of one call over both, if what was run ends with a segment.
 
     A short last segment is written into the states, unless `next_token`: then they are those before it, and only the
     last token's logits are made.
@@ -26,7 +27,7 @@ def call(
     info = model.info
     if info["family"] != "om":
         raise TreadleError(Status.INVALID_ARGUMENT, f"expects a model of family om, got {info['family']}")
-    tokens = token_ids(ids, info["config"]["vocab_size"])
+    tokens = token_ids(ids, info["token_count"])
     context, segment = info["context_ids"], info["segment"]
     if len(tokens) <= context:
         raise TreadleError(Status.INVALID_ARGUMENT, f"expects at least {context + 1} ids, got {len(tokens)}")
@@ -34,7 +35,7 @@ def call(
         start = session.states()
         if context:
             start["history"] = tokens[:context].astype(np.float32)
-        if len(states):
+        if states is not None and len(states):
             start["layer.state"] = _stack(states, start["layer.state"].shape)
         session.set_states(start)
         tokens = tokens[context:]

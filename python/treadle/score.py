@@ -17,7 +17,7 @@ def score(model: Model, ids: Ids, *, loops: int | Literal["config"] | None = Non
 
     ids (n), n >= 1 -> (n - 1)
     """
-    tokens = token_ids(ids, model.info["vocab_size"])
+    tokens = token_ids(ids, model.info["token_count"])
     if not len(tokens):
         raise TreadleError(Status.INVALID_ARGUMENT, "expects at least one token id")
     scores = np.empty(len(tokens) - 1)

@@ -89,6 +89,38 @@ def test_every_call_starts_a_segment(om: Opened) -> None:
     assert not np.array_equal(second, whole[3:])
 
 
+def test_ids_are_those_of_the_vocabulary(om: Opened) -> None:
+    """Logits are wider: the columns behind the vocabulary are -infinity, and stand for no token."""
+    count, width = om.model.info["token_count"], om.model.info["vocab_size"]
+    assert count == om.case.config["vocab_size"] and width == om.exact.config.vocab_adj
+    with om.model.session() as session:
+        logits = session.forward([count - 1])
+        assert logits.shape == (width,) and np.all(logits[count:] == -np.inf) and np.all(np.isfinite(logits[:count]))
+        message = f"expects token ids from 0 to {count - 1}, got {count} at index 1"
+        for run in (session.forward, session.generate, lambda ids: treadle.score(om.model, ids)):
+            with pytest.raises(treadle.TreadleError, match=message):
+                run([1, count])
+        assert session.position == 1
+
+
+def test_no_states_are_none(om: Opened) -> None:
+    ids = om.ids(9)
+    for none in (None, [], ()):
+        np.testing.assert_array_equal(treadle.om.call(om.model, ids, none)[0], treadle.om.call(om.model, ids)[0])
+
+
+def test_an_id_that_is_none_stands_for_no_token(om: Opened) -> None:
+    if not om.context:
+        return
+
+    def logits(history: list[int]) -> NDArray[np.float32]:
+        with om.model.session() as session:
+            session.set_states({"history": np.resize(history, om.context)})
+            return session.forward(om.case.ids[:5], logits="all")
+
+    np.testing.assert_array_equal(logits([10_000_000, -7]), logits([-1]))
+
+
 def test_what_does_not_fit_is_refused(om: Opened) -> None:
     ids = om.ids(4)
     _, states = treadle.om.call(om.model, ids)

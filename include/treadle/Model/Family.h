@@ -25,13 +25,15 @@ class ModuleBuilder;
 
 /// What every library says of its model (see `treadle.model`).
 struct ModelFacts {
-  int64_t vocabulary;
+  int64_t vocabulary; ///< columns of the logits
   int64_t hidden;
   int64_t capacity = 0; ///< positions that the config allows; of no matter with a period
   int64_t loops = 1;    ///< passes that the config asks for
   bool hasLoop = false; ///< whether a run-time loop is there at all
   int64_t period = 0;   ///< positions after which the append states begin anew; 0: never
   llvm::SmallVector<int64_t> eos;
+  /// Ids that may be run, where some of the last columns stand for none.
+  std::optional<int64_t> tokens = std::nullopt;
 };
 
 class Family {
@@ -67,12 +69,12 @@ public:
 
   /// Supplies defaults that depend on other fields, and checks fields against
   /// each other.
+  virtual llvm::Error complete(ModelConfig &config) const = 0;
+
   /// Checks stored tensors that only repeat what the completed config says.
   virtual llvm::Error checkRedundant(const ModelConfig &config, const NamedTensors &tensors) const {
     return llvm::Error::success();
   }
-
-  virtual llvm::Error complete(ModelConfig &config) const = 0;
 
   virtual ModelFacts getFacts(const ModelConfig &config) const = 0;
 
@@ -84,14 +86,14 @@ public:
   virtual void build(ModuleBuilder &builder, const ModelConfig &config) const = 0;
 };
 
-/// The families that a compiler knows.
-class FamilyRegistry {
 /// Sets the field `key`, whether the head is the embedding's matrix, given their canonical names:
 /// it is where no head is stored and, unless the config says otherwise, where it holds the same
 /// numbers.
 void inferTying(const NamedTensors &tensors, const ConfigValues &given, llvm::StringRef key,
                 const std::pair<std::string, std::string> &headAndTable, ConfigValues &found);
 
+/// The families that a compiler knows.
+class FamilyRegistry {
 public:
   void add(std::unique_ptr<Family> family) { families.push_back(std::move(family)); }
   const Family *find(llvm::StringRef name) const;

@@ -310,6 +310,7 @@ ModelFacts Om::getFacts(const ModelConfig &config) const {
   Config c(config);
   ModelFacts facts;
   facts.vocabulary = c.paddedVocabulary;
+  facts.tokens = c.vocabulary;
   facts.hidden = c.hidden();
   facts.period = c.segment;
   facts.eos.assign(config.values.ids("eos_token_id").begin(),
