@@ -217,11 +217,10 @@ typedef struct treadle_session_params {
   uint32_t reserved;
 } treadle_session_params;
 
-/* The order is that of MiniAxion's published sampler: divide by the
- * temperature; keep the top_k largest and all that equal the last of them; of
- * these, in descending order, lower ids first among equals, keep each whose
- * predecessors' probabilities sum to no more than top_p; draw one in
- * proportion. An id of logit -infinity is never chosen. */
+/* In this order: divide by the temperature; keep the top_k largest and all that
+ * equal the last of them; of these, in descending order, lower ids first among
+ * equals, keep each whose predecessors' probabilities sum to no more than
+ * top_p; draw one in proportion. An id of logit -infinity is never chosen. */
 typedef struct treadle_sample_params {
   size_t struct_size;
   /* 0: the largest logit, the lowest id among equals, and all else here is
@@ -528,6 +527,9 @@ typedef struct treadle_model_api {
    * oldest first, the last one belonging to the token before the position.
    * Setting an append state overwrites its rows from 0, which ends checkpoints
    * of positions above 0.
+   *
+   * Other numbers are not checked: a NaN is taken as it is, and an id in a state
+   * other than "ids" that is none stands for no token.
    *   INVALID_ARGUMENT  shapes; ids that are not whole or out of range; masks
    *                     other than 0 and 1; fractions and other numbers that
    *                     an integer state cannot hold */

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Order and ties are those of MiniAxion's published sampler (model.h). All
-// arithmetic is double and in one order, so a seed gives one text everywhere.
+// Order and ties are those of treadle_sample_params (model.h). All arithmetic is
+// double and in one order, so a seed gives one text everywhere.
 //
 //===----------------------------------------------------------------------===//
 
