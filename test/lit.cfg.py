@@ -40,6 +40,7 @@ config.substitutions += [
     ("%asan_python", f"{preload_asan} ASAN_OPTIONS=detect_leaks=0 {config.python}"),
     ("%python", f"{preload_asan} {config.python}" if config.sanitizers else config.python),
     ("%cc", config.host_cc),
+    ("%cxx_path", config.host_cxx_path),
     ("%cxx", config.host_cxx),
     ("%cmake", config.cmake),
     ("%source", config.treadle_source_dir),
