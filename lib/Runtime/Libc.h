@@ -73,6 +73,8 @@ __attribute__((weak)) int pthread_join(treadle_thread thread, void **result);
 #define SIG_SETMASK 2
 int pthread_sigmask(int how, const void *set, void *old);
 int sched_getaffinity(int process, size_t size, void *mask);
+int sched_setaffinity(int process, size_t size, const void *mask);
+int sched_getcpu(void);
 
 #if defined(__x86_64__)
 #define SYS_futex 202

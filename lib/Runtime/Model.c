@@ -61,14 +61,15 @@ static uint64_t firstSessionId(const treadle_model *model) {
 /// for each other at every barrier, and where the call begins and ends.
 static uint32_t chooseThreads(const treadle_program_entry *entry,
                               uint32_t size) {
-  const uint64_t barrierCost = 1000; // ns, where cores are shared with others
+  const uint64_t barrierCost = 2000; // ns, where cores are shared with others
   uint32_t best = 1;
   uint64_t bestCost = entry->work;
   for (uint32_t threads = 2; threads <= size; ++threads) {
     uint64_t shared = (entry->work - entry->serial) / threads;
     uint64_t cost =
         entry->serial + shared + (entry->barriers + 2) * barrierCost;
-    if (cost < bestCost) {
+    // What a second thread costs the rest of the machine must be worth it.
+    if (cost + cost / 4 < bestCost) {
       best = threads;
       bestCost = cost;
     }

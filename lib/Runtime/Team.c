@@ -25,12 +25,19 @@ enum { stackBytes = 1 << 20 };
 
 /// Lies in pages of its own, which a forked child sees as zeros: there the other
 /// threads do not exist, and `size` says so.
+/// Processors, a bit each.
+typedef struct {
+  uint64_t words[16];
+} Processors;
+
 struct treadle_team {
   uint32_t size; ///< members with the caller; 0 in a forked child
   uint32_t busy; ///< 1 while a call uses the team
   treadle_run_function run;
   void *context;
   treadle_thread *threads; ///< [size - 1], unless `run` supplies them
+  Processors allowed;
+  int32_t places[mostMembers]; ///< the processor that each member was last on
 
   /// The call, written before the ticket is drawn and read by its members.
   treadle_call call;
@@ -106,13 +113,44 @@ static void advance(uint32_t *word, uint32_t value, uint32_t *sleepers) {
     wakeAll(word);
 }
 
+/// Those that the calling thread may use; none if the machine has too many to tell.
+/// (The system call answers with the size that it wrote, libc with 0.)
+static Processors getProcessors(void) {
+  Processors found = {{0}};
+  sched_getaffinity(0, sizeof(found), &found);
+  return found;
+}
+
 uint32_t treadle_processor_count(void) {
-  uint64_t mask[16] = {0};
+  const Processors allowed = getProcessors();
   uint32_t count = 0;
-  if (sched_getaffinity(0, sizeof(mask), mask) == 0)
-    for (size_t i = 0; i < sizeof(mask) / sizeof(*mask); ++i)
-      count += (uint32_t)__builtin_popcountll(mask[i]);
+  for (size_t i = 0; i < sizeof(allowed.words) / sizeof(*allowed.words); ++i)
+    count += (uint32_t)__builtin_popcountll(allowed.words[i]);
   return count ? count : 1;
+}
+
+static int32_t getPlace(void) { return sched_getcpu(); }
+
+/// Two members on one processor cost a time slice at every barrier, and the system
+/// may take many calls to notice. A thread of the team leaves a processor that a
+/// member before it is on; where to is left to the system.
+static void findPlace(treadle_team *team, uint32_t member) {
+  Processors others = team->allowed;
+  int32_t place = getPlace();
+  bool isTaken = false, isLeft = false;
+  for (uint32_t i = 0; i < member; ++i) {
+    int32_t taken = __atomic_load_n(&team->places[i], __ATOMIC_RELAXED);
+    isTaken |= taken == place;
+    if (taken >= 0 && taken < 64 * 16)
+      others.words[taken / 64] &= ~(UINT64_C(1) << taken % 64);
+  }
+  for (size_t i = 0; i < sizeof(others.words) / sizeof(*others.words); ++i)
+    isLeft |= others.words[i] != 0;
+  if (isTaken && isLeft && !sched_setaffinity(0, sizeof(others), &others)) {
+    sched_setaffinity(0, sizeof(team->allowed), &team->allowed);
+    place = getPlace();
+  }
+  __atomic_store_n(&team->places[member], place, __ATOMIC_RELAXED);
 }
 
 //===----------------------------------------------------------------------===//
@@ -169,8 +207,10 @@ static void *serve(void *argument) {
     if (!members)
       return NULL;
     // Who takes no part may read nothing more: the call may be over.
-    if (start.member < members)
+    if (start.member < members) {
+      findPlace(start.team, start.member);
       runMember(start.team, (int32_t)start.member);
+    }
   }
 }
 
@@ -221,6 +261,7 @@ treadle_status treadle_team_create(uint32_t threads, treadle_run_function run,
   team->run = run;
   team->context = context;
   team->size = run ? threads : 1;
+  team->allowed = getProcessors();
   if (!run) {
     team->threads = calloc(threads - 1, sizeof(*team->threads));
     // Fewer threads than asked for are a smaller team.
@@ -268,6 +309,7 @@ void treadle_team_run(treadle_team *team, uint32_t threads,
   if (team->run) {
     team->run(team->context, runMember, team, (int32_t)members);
   } else {
+    __atomic_store_n(&team->places[0], getPlace(), __ATOMIC_RELAXED);
     advance(&team->ticket, nextTicket(team, members), &team->idle);
     runMember(team, 0);
   }

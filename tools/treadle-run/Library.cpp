@@ -96,7 +96,7 @@ void Library::open() {
 unsigned Library::threads(uint64_t rows) const {
   unsigned threads = 1;
   for (const treadle_entry_info &entry : entries())
-    if (entry.kind == TREADLE_ENTRY_FORWARD && entry.rows <= rows)
+    if (entry.rows <= rows)
       threads = std::max(threads, static_cast<unsigned>(entry.threads));
   return threads;
 }

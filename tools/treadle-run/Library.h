@@ -37,8 +37,8 @@ public:
   const treadle_model *model() const { return opened.get(); }
   const std::string &weights() const { return weightsPath; }
 
-  /// How many threads a forward call of up to `rows` rows runs on at most. Expects an
-  /// open model.
+  /// How many threads a call of up to `rows` rows runs on at most, of whatever kind.
+  /// Expects an open model.
   unsigned threads(uint64_t rows) const;
 
   std::vector<treadle_entry_info> entries() const;

@@ -174,7 +174,7 @@ static bool needsBarrier(const Touch &before, const Touch &after) {
 
 /// Nanoseconds of one tile after the other on one thread. Rough: it tells large from small.
 static double estimateWork(StageOp stage) {
-  constexpr double bytesPerNs = 15, operationsPerNs = 50, keysInSight = 256;
+  constexpr double bytesPerNs = 30, operationsPerNs = 150, keysInSight = 256;
   double rows = 1, bytes = 0, operations = 0;
   SmallVector<Type> types(stage->getOperandTypes());
   llvm::append_range(types, stage->getResultTypes());
