@@ -28,6 +28,7 @@ STRUCTS = {
 NUMBERS = {
     "TREADLE_MODEL_ABI": _capi.MODEL_ABI,
     "TREADLE_LOOPS_CONFIG": _capi.LOOPS_CONFIG,
+    "TREADLE_OPEN_ALL_THREADS": _capi.OPEN_ALL_THREADS,
     "TREADLE_SESSION_POISON": _capi.SESSION_POISON,
     "TREADLE_MAX_STATE_RANK": _capi.MAX_STATE_RANK,
     **{f"TREADLE_STATUS_{status.name}": int(status) for status in Status},
