@@ -34,8 +34,7 @@ static treadle_status checkParams(const treadle_open_params *params,
   }
   if (params->threads < 0) {
     treadle_format(message, messageSize,
-                   "expects a number of threads, or 0 for one per processor, "
-                   "got %d",
+                   "expects a number of threads, or 0 for 1, got %d",
                    (int64_t)params->threads);
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
@@ -80,8 +79,7 @@ static uint32_t chooseThreads(const treadle_program_entry *entry,
 static treadle_status openTeam(treadle_model *model,
                                const treadle_open_params *params, char *message,
                                size_t messageSize) {
-  uint32_t threads =
-      params->threads ? (uint32_t)params->threads : treadle_processor_count();
+  uint32_t threads = params->threads ? (uint32_t)params->threads : 1;
   const size_t count = treadle_header()->entries.count;
   model->entry_threads = calloc(count, sizeof(*model->entry_threads));
   treadle_status status = TREADLE_STATUS_OUT_OF_MEMORY;

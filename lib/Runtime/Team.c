@@ -121,14 +121,6 @@ static Processors getProcessors(void) {
   return found;
 }
 
-uint32_t treadle_processor_count(void) {
-  const Processors allowed = getProcessors();
-  uint32_t count = 0;
-  for (size_t i = 0; i < sizeof(allowed.words) / sizeof(*allowed.words); ++i)
-    count += (uint32_t)__builtin_popcountll(allowed.words[i]);
-  return count ? count : 1;
-}
-
 static int32_t getPlace(void) { return sched_getcpu(); }
 
 /// Two members on one processor cost a time slice at every barrier, and the system

@@ -30,9 +30,6 @@ typedef struct treadle_call {
   int64_t position, valid, passes;
 } treadle_call;
 
-/// Processors that this process may use, at least 1.
-uint32_t treadle_processor_count(void);
-
 /// A team of at most `threads` members, the caller of treadle_team_run among
 /// them; NULL without a message where one thread is all there is to have. `run`,
 /// if given, supplies the threads (model.h). OUT_OF_MEMORY, or OK.

@@ -49,7 +49,7 @@ Options of --ids and --bench:
   --context=N       positions to use at most (default: as many as compiled for;
                     of no effect where there is no limit)
   --threads=N       threads that may run a call together, where it is worth it
-                    (default: one per processor)
+                    (default: 1)
 
 Options of all but --info:
   --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights
