@@ -23,13 +23,13 @@ enum { memberBits = 8, mostMembers = (1 << memberBits) - 1 };
 /// libc gives by itself.
 enum { stackBytes = 1 << 20 };
 
-/// Lies in pages of its own, which a forked child sees as zeros: there the other
-/// threads do not exist, and `size` says so.
 /// Processors, a bit each.
 typedef struct {
   uint64_t words[16];
 } Processors;
 
+/// Lies in pages of its own, which a forked child sees as zeros: there the other
+/// threads do not exist, and `size` says so.
 struct treadle_team {
   uint32_t size; ///< members with the caller; 0 in a forked child
   uint32_t busy; ///< 1 while a call uses the team
@@ -43,7 +43,7 @@ struct treadle_team {
   treadle_call call;
   uint32_t members;
   uint64_t
-      floatControl; ///< the caller's rounding and denormals, as bits follow
+      floatControl; ///< the caller's rounding and denormals: bits follow it
 
   _Alignas(64) uint32_t ticket; ///< advanced by each call; 0 members: stop
   uint32_t idle;                ///< members asleep between calls
@@ -121,14 +121,12 @@ static Processors getProcessors(void) {
   return found;
 }
 
-static int32_t getPlace(void) { return sched_getcpu(); }
-
 /// Two members on one processor cost a time slice at every barrier, and the system
 /// may take many calls to notice. A thread of the team leaves a processor that a
 /// member before it is on; where to is left to the system.
 static void findPlace(treadle_team *team, uint32_t member) {
   Processors others = team->allowed;
-  int32_t place = getPlace();
+  int32_t place = sched_getcpu();
   bool isTaken = false, isLeft = false;
   for (uint32_t i = 0; i < member; ++i) {
     int32_t taken = __atomic_load_n(&team->places[i], __ATOMIC_RELAXED);
@@ -140,7 +138,7 @@ static void findPlace(treadle_team *team, uint32_t member) {
     isLeft |= others.words[i] != 0;
   if (isTaken && isLeft && !sched_setaffinity(0, sizeof(others), &others)) {
     sched_setaffinity(0, sizeof(team->allowed), &team->allowed);
-    place = getPlace();
+    place = sched_getcpu();
   }
   __atomic_store_n(&team->places[member], place, __ATOMIC_RELAXED);
 }
@@ -301,7 +299,7 @@ void treadle_team_run(treadle_team *team, uint32_t threads,
   if (team->run) {
     team->run(team->context, runMember, team, (int32_t)members);
   } else {
-    __atomic_store_n(&team->places[0], getPlace(), __ATOMIC_RELAXED);
+    __atomic_store_n(&team->places[0], sched_getcpu(), __ATOMIC_RELAXED);
     advance(&team->ticket, nextTicket(team, members), &team->idle);
     runMember(team, 0);
   }

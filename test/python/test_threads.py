@@ -1,5 +1,8 @@
 """Several threads run a call together: the same bits as one, for every family, however a sequence is cut."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,3 +45,33 @@ def test_threads_are_as_many_as_are_worth_it(tmp_path: Path, compile_library: Ca
         with treadle.load(tmp_path / "m.so", threads=4) as model:
             assert model.entry_threads["forward", 1] == 1 or expected
             assert (model.entry_threads["forward", 128] > 1) == expected
+
+
+FORWARD_ON_A_SMALL_STACK = """
+import sys, threading, numpy, treadle
+def forward():
+    with treadle.load(sys.argv[1]) as model:
+        model.session().forward(numpy.arange(150) % 30)
+        print("done")
+threading.stack_size(int(sys.argv[2]) * 1024)
+thread = threading.Thread(target=forward)
+thread.start()
+thread.join()
+"""
+
+
+def test_forward_needs_no_more_stack_than_model_h_says(
+    tmp_path: Path, compile_library: Callable[..., str | None]
+) -> None:
+    """Two products of 128 rows share a pass over the weights, whose sums are the most that a kernel keeps there."""
+    tiny = FAMILIES["nanohammer"].TYPICAL
+    case = replace(tiny, config=tiny.config | {"hidden_size": 640, "intermediate_size": 1280}, width=640)
+    config, weights = case.write(tmp_path)
+    compile_library(config, weights=weights, out=tmp_path / "m.so", dtype="bf16")
+
+    def run(kilobytes: int) -> str:
+        command = [sys.executable, "-c", FORWARD_ON_A_SMALL_STACK, tmp_path / "m.so", str(kilobytes)]
+        environment = os.environ | {"PYTHONPATH": str(Path(treadle.__file__).parents[1])}
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+
+    assert run(512) == "done\n"
