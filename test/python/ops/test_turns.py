@@ -17,6 +17,24 @@ def normal(seed: int, *shape: int) -> NDArray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
+def reading_line(columns: int, count: int, turns: Turns, scalars: dict[str, float]) -> SingleOp:
+    """Each token answers the row of a line that stands `turns.rows` before its own; a state %s outlives the periods."""
+    rows = turns.rows
+    return SingleOp(
+        """
+        treadle.append %x, %line at %row valid %valid : $x, $line
+        %y = treadle.read_rows %line at %position valid %valid {lag = 0 : i64} : ($line, index, index) -> $y
+        """,
+        columns,
+        {"x": normal(1, count, columns)},
+        {"start": Weight(normal(2, rows, columns))},
+        {"line": f"append, {turns.period + 2 * rows}x{columns}xf32", "s": f"fixed, {rows}x{columns}xf32"},
+        {"line": f"lead {rows}", "s": "by_turn initial @start"},
+        scalars,
+        turns,
+    )
+
+
 def delay_line(rows: int, columns: int, period: int, count: int, factor: float | None) -> SingleOp:
     """Each token answers the row of `rows` tokens before it; a state keeps those of the last period.
 
@@ -28,17 +46,9 @@ def delay_line(rows: int, columns: int, period: int, count: int, factor: float |
         return f"{result} = treadle.scale {value} by %f : {turned}"
 
     old, new = ("%read", "%written") if factor is None else ("%old", "%new")
-    return SingleOp(
-        """
-        treadle.append %x, %line at %row valid %valid : $x, $line
-        %y = treadle.read_rows %line at %position valid %valid {lag = 0 : i64} : ($line, index, index) -> $y
-        """,
+    return reading_line(
         columns,
-        {"x": normal(1, count, columns)},
-        {"start": Weight(normal(2, rows, columns))},
-        {"line": f"append, {period + 2 * rows}x{columns}xf32", "s": f"fixed, {rows}x{columns}xf32"},
-        {"line": f"lead {rows}", "s": "by_turn initial @start"},
-        {} if factor is None else {"f": factor},
+        count,
         Turns(
             period,
             rows,
@@ -54,6 +64,7 @@ def delay_line(rows: int, columns: int, period: int, count: int, factor: float |
             treadle.write_state %written, %s : {turned}, $s
             """,
         ),
+        {} if factor is None else {"f": factor},
     )
 
 
@@ -87,17 +98,10 @@ def test_rotary_table_of_a_turn(
     turned = f"tensor<{rows}x{columns}xf32>"
     angles = reference.rope_turns(np.arange(2 * rows), width, 300.0)
     each = ", ".join(map(str, reference.rope_turns(np.array([1]), width, 300.0)[0].view(np.int64)))
-    op = SingleOp(
-        """
-        treadle.append %x, %line at %row valid %valid : $x, $line
-        %y = treadle.read_rows %line at %position valid %valid {lag = 0 : i64} : ($line, index, index) -> $y
-        """,
+    op = reading_line(
         columns,
-        {"x": normal(1, count, columns)},
-        {"start": Weight(normal(2, rows, columns))},
-        {"line": f"append, {count + 2 * rows}x{columns}xf32", "s": f"fixed, {rows}x{columns}xf32"},
-        {"line": f"lead {rows}", "s": "by_turn initial @start"},
-        turns=Turns(
+        count,
+        Turns(
             count,
             rows,
             open=f"""
@@ -109,6 +113,7 @@ def test_rotary_table_of_a_turn(
             treadle.append %read, %line at %position valid %rows : {turned}, $line
             """,
         ),
+        {},
     )
 
     def expected(x: NDArray, start: NDArray) -> NDArray:
