@@ -15,8 +15,11 @@
 //   o = sum_j e_j v_j                    one chain in the order of j
 //
 // and spans are merged left to right, those of a second lane behind those of the
-// first. A key that is masked or behind the row is excluded by select. Nothing depends
-// on the rows of the tile, so neither do the bits.
+// first. A score that is masked or behind the row is excluded by select, its value is
+// skipped. Nothing depends on the rows of the tile, so neither do the bits.
+//
+// Chains run side by side in register blocks, which share what they load: some rows and
+// heads x some vectors, of 16 keys for scores and of 16 columns for values.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,6 +35,9 @@ using namespace treadle;
 /// Keys of one span; partial results of spans are merged.
 static constexpr int64_t spanKeys = 512;
 
+/// Transposed keys stay in the nearer caches.
+static constexpr int64_t nearKeyBytes = 64 * 1024;
+
 /// The score of an excluded key, below every other. Finite, so that differences are numbers.
 static constexpr float excludedScore = std::numeric_limits<float>::lowest();
 
@@ -39,6 +45,25 @@ namespace {
 /// Keys and values, one row of each per token, and what is added to their scores, if anything.
 struct Lane {
   Value keys, values, bias;
+};
+
+/// Rows [row, row + rows) of the tile x heads [head, head + heads) of the group: their chains run
+/// side by side.
+struct RegisterBlock {
+  Value row;
+  int64_t rows;
+  Value head;
+  int64_t heads;
+};
+
+/// The largest register block of a kind of chains: so many vectors for each row and head.
+struct BlockShape {
+  int64_t rows, heads, vectors;
+};
+
+/// Keys [begin, end) of a lane, at most 512.
+struct Span {
+  Value begin, end;
 };
 
 class AttentionEmitter {
@@ -50,32 +75,52 @@ public:
         keyWidth(op.getKeys().getType().getShape()[1] / op.getKvHeads()),
         valueWidth(op.getValues().getType().getShape()[1] / op.getKvHeads()),
         capacity(op.getKeys().getType().getShape()[0]), tileRows(kernel.tileSize(0)) {
+    int64_t keyColumns = llvm::alignTo(keyWidth, numLanes);
+    int64_t valueColumns = llvm::alignTo(valueWidth, numLanes);
+    scoreShape = chooseShape(nearKeyBytes / (keyColumns * numLanes * sizeof(float)));
+    valueShape = chooseShape(valueColumns / numLanes);
     Type f32 = b.getF32Type();
     scores = kernel.allocate({tileRows, group, spanKeys}, f32);
-    keyBlock = kernel.allocate({int64_t(llvm::alignTo(keyWidth, numLanes)), numLanes}, f32);
+    highest = kernel.allocate({tileRows, group, numLanes}, f32);
+    keyBlocks = kernel.allocate({scoreShape.vectors, keyColumns, numLanes}, f32);
     maxima = kernel.allocate({tileRows, group}, f32);
     sums = kernel.allocate({tileRows, group}, f32);
+    oldScales = kernel.allocate({tileRows, group}, f32);
+    newScales = kernel.allocate({tileRows, group}, f32);
+    chains = kernel.allocate({valueShape.rows, valueShape.heads, valueColumns}, f32);
     weighted = kernel.allocate({tileRows, group, valueWidth}, f32);
   }
 
   void emit();
 
 private:
+  BlockShape chooseShape(int64_t mostVectors);
   void emitHead(Value kvHead);
   void emitSpans(Lane lane, Value kvHead);
   void emitOwnKey(Lane lane, Value row, Value head, Value kvHead);
-  void emitScores(Lane lane, Value kvHead, Value block, Value spanBegin, Value lastPosition);
-  void transposeKeys(Lane lane, Value kvHead, Value block, Value lastPosition);
-  void emitSoftmax(Lane lane, Value row, Value head, Value spanBegin, Value kvHead);
-  void mergeValues(Lane lane, Value row, Value head, Value spanBegin, Value end, Value kvHead,
-                   Value oldScale, Value newScale);
+  void emitScores(Lane lane, Value kvHead, Value firstKey, int64_t blocks, Span span);
+  void prefetch(Value memory, Value firstKey, Value kvHead, int64_t width);
+  void transposeKeys(Lane lane, Value kvHead, Value firstKey, int64_t block, Value lastKey);
+  void emitSoftmax(Value row, Value head, Span span);
+  void mergeValues(Lane lane, RegisterBlock block, Span span, Value kvHead);
+  SmallVector<Value> addValues(Lane lane, RegisterBlock block, ArrayRef<int64_t> columns, Span span,
+                               Value from, Value to, Value kvHead, ValueRange sums);
   void emitResult(Value row, Value head, Value kvHead);
+
+  Value numRows() { return b.sub(kernel.end(0), kernel.begin(0)); }
 
   /// Runs over rows of the tile and query heads of the group; rows relative to the tile.
   void forRowsAndHeads(function_ref<void(Value, Value)> body) {
-    b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), 1, [&](Value row) {
+    b.loop(b.index(0), numRows(), 1, [&](Value row) {
       b.loop(b.index(0), b.index(group), 1, [&](Value head) { body(row, head); });
     });
+  }
+  void forRegisterBlocks(BlockShape shape, Value firstRow, function_ref<void(RegisterBlock)> body);
+
+  /// The rows and heads of a block: body(row, head), both relative to the block, and their number.
+  static void forPairs(RegisterBlock block, function_ref<void(int64_t, int64_t, int64_t)> body) {
+    for (int64_t pair = 0; pair < block.rows * block.heads; ++pair)
+      body(pair / block.heads, pair % block.heads, pair);
   }
 
   /// The position of a row of the tile; padding stands on the last token.
@@ -84,10 +129,26 @@ private:
     return b.add(position, b.minimum(b.add(kernel.begin(0), row), last));
   }
 
+  /// How many keys of a span a row reaches; none or less where it stands before the span.
+  Value countKeys(Value row, Span span) {
+    return b.sub(b.minimum(b.add(positionOf(row), b.index(1)), span.end), span.begin);
+  }
+
+  /// Runs `body` where a number is positive.
+  void ifPositive(Value number, function_ref<void()> body) {
+    Value isPositive = arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, number, b.index(0));
+    auto ifOp = scf::IfOp::create(b, isPositive, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(ifOp.thenBlock());
+    body();
+  }
+
   /// The first column of a query head.
   Value columnOf(Value kvHead, Value head, int64_t width) {
     return b.mul(b.add(b.mul(kvHead, b.index(group)), head), b.index(width));
   }
+
+  Value at(Value base, int64_t offset) { return b.add(base, b.index(offset)); }
 
   /// Whether the token at a position may be attended to.
   Value isAttended(Value place) {
@@ -112,13 +173,51 @@ private:
   AttentionOp op;
   Value query, mask, position, valid;
   int64_t group, keyWidth, valueWidth, capacity, tileRows;
-  Value scores;   // [rows][group][512] of the open span, then their exponentials
-  Value keyBlock; // [columns][16] of 16 keys, transposed
-  Value maxima;   // [rows][group] running maximum
-  Value sums;     // [rows][group] running sum of exponentials
-  Value weighted; // [rows][group][columns] running weighted sum of values
+  BlockShape scoreShape, valueShape;
+  Value scores;    // [rows][group][512] of the open span, then their exponentials
+  Value highest;   // [rows][group][16] maximum score of the open span by j mod 16
+  Value keyBlocks; // [vectors][columns][16] of 16 keys each, transposed
+  Value maxima;    // [rows][group] running maximum
+  Value sums;      // [rows][group] running sum of exponentials
+  Value oldScales; // [rows][group] factor of what the spans before the open one gave
+  Value newScales; // [rows][group] factor of what the open span gives
+  Value chains;    // [block rows][block heads][columns] weighted sum of values of the open span
+  Value weighted;  // [rows][group][columns] running weighted sum of values
 };
 } // namespace
+
+/// As many rows and heads as fit beside the vectors that they share; a single row has only vectors
+/// for independent chains. Rows are a power of two, so that granules are a multiple.
+BlockShape AttentionEmitter::chooseShape(int64_t mostVectors) {
+  const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
+  int64_t heads =
+      llvm::divideCeilSigned(group, llvm::divideCeilSigned(group, options.registerRows));
+  int64_t vectors = options.registerPanels;
+  if (tileRows == 1)
+    vectors = std::max<int64_t>(vectors, options.singleRowPanels / heads);
+  vectors = std::clamp<int64_t>(mostVectors, 1, vectors);
+  int64_t chainsAtOnce = options.registerRows * options.registerPanels;
+  uint64_t rows = std::max<int64_t>(chainsAtOnce / (heads * vectors), 1);
+  return {std::min<int64_t>(llvm::bit_floor(rows), tileRows), heads, vectors};
+}
+
+/// Runs over the rows of the tile from `firstRow` on, a multiple of the shape's rows, and over the
+/// heads of the group.
+void AttentionEmitter::forRegisterBlocks(BlockShape shape, Value firstRow,
+                                         function_ref<void(RegisterBlock)> body) {
+  auto run = [&](Value begin, Value end, int64_t rows) {
+    b.loop(begin, end, rows, [&](Value row) {
+      b.forBlocks(b.index(0), group, shape.heads,
+                  [&](Value head, int64_t heads) { body({row, rows, head, heads}); });
+    });
+  };
+  if (kernel.hasWholeGranules() && tileRows % shape.rows == 0 && rowGranule % shape.rows == 0)
+    return run(firstRow, numRows(), shape.rows);
+  Value rest = arith::RemUIOp::create(b, numRows(), b.index(shape.rows));
+  Value middle = b.sub(numRows(), rest);
+  run(firstRow, middle, shape.rows);
+  run(arith::MaxSIOp::create(b, firstRow, middle), numRows(), 1);
+}
 
 void AttentionEmitter::emit() {
   b.loop(kernel.begin(1), kernel.end(1), 1, [&](Value kvHead) { emitHead(kvHead); });
@@ -147,15 +246,22 @@ void AttentionEmitter::emitHead(Value kvHead) {
 
 /// Merges all keys of a lane into the running results, up to each row's position.
 void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
-  Value lastRow = b.sub(b.sub(kernel.end(0), kernel.begin(0)), b.index(1));
-  Value lastPosition = positionOf(lastRow);
-  Value end = b.add(lastPosition, b.index(1));
+  Value end = at(positionOf(b.sub(numRows(), b.index(1))), 1);
   b.loop(b.index(0), end, spanKeys, [&](Value spanBegin) {
-    Value spanEnd = b.minimum(b.add(spanBegin, b.index(spanKeys)), end);
-    b.loop(spanBegin, spanEnd, numLanes,
-           [&](Value block) { emitScores(lane, kvHead, block, spanBegin, lastPosition); });
-    forRowsAndHeads(
-        [&](Value row, Value head) { emitSoftmax(lane, row, head, spanBegin, kvHead); });
+    Span span = {spanBegin, b.minimum(at(spanBegin, spanKeys), end)};
+    forRowsAndHeads([&](Value row, Value head) {
+      b.store(b.splat(excludedScore), highest, {row, head, b.index(0)});
+    });
+    int64_t keysAtOnce = scoreShape.vectors * numLanes;
+    Value rest = arith::RemUIOp::create(b, b.sub(span.end, span.begin), b.index(keysAtOnce));
+    Value middle = b.sub(span.end, rest);
+    b.loop(span.begin, middle, keysAtOnce,
+           [&](Value key) { emitScores(lane, kvHead, key, scoreShape.vectors, span); });
+    b.loop(middle, span.end, numLanes,
+           [&](Value key) { emitScores(lane, kvHead, key, /*blocks=*/1, span); });
+    forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, span); });
+    forRegisterBlocks(valueShape, b.index(0),
+                      [&](RegisterBlock block) { mergeValues(lane, block, span, kvHead); });
   });
 }
 
@@ -175,138 +281,222 @@ void AttentionEmitter::emitOwnKey(Lane lane, Value row, Value head, Value kvHead
       arith::MulFOp::create(b, b.reduceSum(products[0]), b.f32(op.getScale().convertToFloat()));
   Value only =
       arith::AndIOp::create(b, Value(b.maskFirst(1)), Value(b.broadcast(isAttended(place))));
-  b.store(arith::SelectOp::create(b, only, Value(b.broadcast(scaled)), b.splat(excludedScore)),
-          scores, {row, head, b.index(0)});
-  emitSoftmax(lane, row, head, place, kvHead);
+  Value score =
+      arith::SelectOp::create(b, only, Value(b.broadcast(scaled)), b.splat(excludedScore));
+  b.store(score, scores, {row, head, b.index(0)});
+  b.store(score, highest, {row, head, b.index(0)});
+  Span span = {place, at(place, 1)};
+  emitSoftmax(row, head, span);
+  mergeValues(lane, {row, 1, head, 1}, span, kvHead);
 }
 
-/// 16 keys as columns: keyBlock[c][j] = K[block + j, c]. Keys behind the last row are not read.
-void AttentionEmitter::transposeKeys(Lane lane, Value kvHead, Value block, Value lastPosition) {
+/// 16 keys as columns: keyBlocks[block][c][j] = K[firstKey + j, c]. Keys behind `lastKey` are not
+/// read, where one is given.
+void AttentionEmitter::transposeKeys(Lane lane, Value kvHead, Value firstKey, int64_t block,
+                                     Value lastKey) {
   Value origin = b.mul(kvHead, b.index(keyWidth));
   b.forLanes(keyWidth, [&](Value column, Value lanes) {
     SmallVector<Value> rows;
     for (int64_t j = 0; j < numLanes; ++j) {
-      Value key = b.minimum(b.add(block, b.index(j)), lastPosition);
+      Value key = at(firstKey, j);
+      if (lastKey)
+        key = b.minimum(key, lastKey);
       rows.push_back(b.load(lane.keys, {key, b.add(origin, column)}, lanes));
     }
     b.transpose(rows);
     for (int64_t c = 0; c < numLanes; ++c)
-      b.store(rows[c], keyBlock, {b.add(column, b.index(c)), b.index(0)});
+      b.store(rows[c], keyBlocks, {b.index(block), at(column, c), b.index(0)});
   });
 }
 
-/// Scores of one block of 16 keys, one key per lane, for all rows and heads of the tile.
-void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value block, Value spanBegin,
-                                  Value lastPosition) {
-  transposeKeys(lane, kvHead, block, lastPosition);
-  // Lanes at or before the last position that are not masked.
-  Value present = b.maskBelow(b.sub(b.add(lastPosition, b.index(1)), block));
+/// Asks for one head's columns of 16 rows of keys or values, which may lie behind the last.
+void AttentionEmitter::prefetch(Value memory, Value firstKey, Value kvHead, int64_t width) {
+  Type element = cast<MemRefType>(memory.getType()).getElementType();
+  int64_t lineColumns = 8 * 64 / element.getIntOrFloatBitWidth();
+  Value origin = b.mul(kvHead, b.index(width));
+  for (int64_t j = 0; j < numLanes; ++j)
+    for (int64_t c = 0; c < width; c += lineColumns)
+      memref::PrefetchOp::create(b, memory, ValueRange{at(firstKey, j), at(origin, c)},
+                                 /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
+/// Scores of some blocks of 16 keys, one key per lane, for the rows that reach them and all heads.
+/// A single block may end behind the span.
+void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64_t blocks,
+                                  Span span) {
+  Value present, lastKey; // null where all keys are there
+  if (blocks == 1) {
+    present = b.maskBelow(b.sub(span.end, firstKey));
+    lastKey = b.sub(span.end, b.index(1));
+  }
   VectorType bytes = b.lanes(b.getI8Type());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bytes));
-  Value flags = vector::MaskedLoadOp::create(b, bytes, mask, ValueRange{block}, present, zero);
-  Value attended = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero);
-  Value offset = b.sub(block, spanBegin);
-
-  forRowsAndHeads([&](Value row, Value head) {
-    Value queryRow = b.add(kernel.begin(0), row);
-    Value origin = columnOf(kvHead, head, keyWidth);
-    ValueRange dot = b.loop(b.index(0), b.index(keyWidth), 1, {b.splat(0.0f)},
-                            [&](Value c, ValueRange sum) -> SmallVector<Value> {
-                              Value q = loadScalar(query, {queryRow, b.add(origin, c)});
-                              Value k = b.load(keyBlock, {c, b.index(0)});
-                              return {b.fma(b.broadcast(q), k, sum[0])};
-                            });
-    Value scaled = arith::MulFOp::create(b, dot[0], b.splat(op.getScale().convertToFloat()));
-    if (lane.bias) {
-      Value biasColumn = b.add(columnOf(kvHead, head, capacity), block);
-      Value bias = b.load(lane.bias, {queryRow, biasColumn}, present);
-      scaled = arith::AddFOp::create(b, scaled, bias);
+  SmallVector<Value> attended;
+  for (int64_t n = 0; n < blocks; ++n) {
+    Value block = at(firstKey, n * numLanes);
+    if (tileRows == 1) {
+      prefetch(lane.keys, at(block, blocks * numLanes), kvHead, keyWidth);
+      prefetch(lane.values, block, kvHead, valueWidth);
     }
-    Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
-    Value included = arith::AndIOp::create(b, causal, attended);
-    b.store(arith::SelectOp::create(b, included, scaled, b.splat(excludedScore)), scores,
-            {row, head, offset});
+    transposeKeys(lane, kvHead, block, n, lastKey);
+    Value flags = b.load(mask, {block}, present);
+    attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
+  }
+
+  // Rows that stand before the first of the keys need none of them.
+  Value before = b.sub(firstKey, positionOf(b.index(0)));
+  before = arith::MaxSIOp::create(b, before, b.index(0));
+  Value firstRow = b.sub(before, arith::RemUIOp::create(b, before, b.index(scoreShape.rows)));
+  forRegisterBlocks(scoreShape, firstRow, [&](RegisterBlock block) {
+    SmallVector<Value> queryRows, origins;
+    forPairs(block, [&](int64_t row, int64_t head, int64_t) {
+      queryRows.push_back(b.add(kernel.begin(0), at(block.row, row)));
+      origins.push_back(columnOf(kvHead, at(block.head, head), keyWidth));
+    });
+    SmallVector<Value> zeros(block.rows * block.heads * blocks, b.splat(0.0f));
+    ValueRange dots =
+        b.loop(b.index(0), b.index(keyWidth), 1, zeros, [&](Value c, ValueRange sums) {
+          SmallVector<Value> next(sums), keys;
+          for (int64_t n = 0; n < blocks; ++n)
+            keys.push_back(b.load(keyBlocks, {b.index(n), c, b.index(0)}));
+          forPairs(block, [&](int64_t, int64_t, int64_t pair) {
+            Value q = b.broadcast(loadScalar(query, {queryRows[pair], b.add(origins[pair], c)}));
+            for (int64_t n = 0; n < blocks; ++n)
+              next[pair * blocks + n] = b.fma(q, keys[n], next[pair * blocks + n]);
+          });
+          return next;
+        });
+    forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+      Value row = at(block.row, r), head = at(block.head, h);
+      Value behind = at(positionOf(row), 1);
+      Value maximum = b.load(highest, {row, head, b.index(0)});
+      for (int64_t n = 0; n < blocks; ++n) {
+        Value key = at(firstKey, n * numLanes);
+        Value scaled = arith::MulFOp::create(b, dots[pair * blocks + n],
+                                             b.splat(op.getScale().convertToFloat()));
+        if (lane.bias) {
+          Value biasColumn = b.add(columnOf(kvHead, head, capacity), key);
+          Value bias = b.load(lane.bias, {queryRows[pair], biasColumn}, present);
+          scaled = arith::AddFOp::create(b, scaled, bias);
+        }
+        Value causal = b.maskBelow(b.sub(behind, key));
+        Value included = arith::AndIOp::create(b, causal, attended[n]);
+        Value score = arith::SelectOp::create(b, included, scaled, b.splat(excludedScore));
+        b.store(score, scores, {row, head, b.sub(key, span.begin)});
+        Value isHigher = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score, maximum);
+        maximum = arith::SelectOp::create(b, isHigher, score, maximum);
+      }
+      b.store(maximum, highest, {row, head, b.index(0)});
+    });
   });
 }
 
-/// Turns the scores of a span into exponentials and merges the span into the running result.
-/// A row that stands before the span is left as it is, whatever other rows do.
-void AttentionEmitter::emitSoftmax(Lane lane, Value row, Value head, Value spanBegin,
-                                   Value kvHead) {
-  Value end = b.minimum(b.add(positionOf(row), b.index(1)), b.add(spanBegin, b.index(spanKeys)));
-  Value reaches = arith::CmpIOp::create(b, arith::CmpIPredicate::sgt, end, spanBegin);
-  auto ifOp = scf::IfOp::create(b, reaches, /*withElseRegion=*/false);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(ifOp.thenBlock());
+/// Turns the scores of a span into exponentials and merges their maximum and sum into the running
+/// ones. A row that stands before the span is left as it is, whatever other rows do.
+void AttentionEmitter::emitSoftmax(Value row, Value head, Span span) {
+  Value count = countKeys(row, span);
+  ifPositive(count, [&] {
+    Value excluded = b.splat(excludedScore);
+    Value spanMaximum = b.reduceMax(b.load(highest, {row, head, b.index(0)}));
+    ValueRange partials =
+        b.loop(b.index(0), count, numLanes, {b.splat(0.0f)},
+               [&](Value j, ValueRange sum) -> SmallVector<Value> {
+                 Value s = b.load(scores, {row, head, j});
+                 Value e = math::ExpOp::create(
+                     b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(spanMaximum)))));
+                 Value isExcluded =
+                     arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, excluded);
+                 e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
+                 b.store(e, scores, {row, head, j});
+                 return {arith::AddFOp::create(b, sum[0], e)};
+               });
+    Value spanSum = b.reduceSum(partials[0]);
 
-  Value count = b.sub(end, spanBegin);
-  Value excluded = b.splat(excludedScore);
-  ValueRange highest = b.loop(b.index(0), count, numLanes, {excluded},
-                              [&](Value j, ValueRange maximum) -> SmallVector<Value> {
-                                Value s = b.load(scores, {row, head, j});
-                                return {arith::MaxNumFOp::create(b, maximum[0], s)};
-                              });
-  Value spanMaximum = b.reduceMax(highest[0]);
-  ValueRange partials =
-      b.loop(b.index(0), count, numLanes, {b.splat(0.0f)},
-             [&](Value j, ValueRange sum) -> SmallVector<Value> {
-               Value s = b.load(scores, {row, head, j});
-               Value e = math::ExpOp::create(
-                   b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(spanMaximum)))));
-               Value isExcluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, excluded);
-               e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
-               b.store(e, scores, {row, head, j});
-               return {arith::AddFOp::create(b, sum[0], e)};
-             });
-  Value spanSum = b.reduceSum(partials[0]);
+    Value oldMaximum = loadScalar(maxima, {row, head});
+    Value maximum = arith::MaxNumFOp::create(b, oldMaximum, spanMaximum);
+    Value oldScale = exp(arith::SubFOp::create(b, oldMaximum, maximum));
+    Value newScale = exp(arith::SubFOp::create(b, spanMaximum, maximum));
+    Value oldSum = arith::MulFOp::create(b, loadScalar(sums, {row, head}), oldScale);
+    Value newSum = arith::MulFOp::create(b, spanSum, newScale);
+    storeScalar(maximum, maxima, {row, head});
+    storeScalar(arith::AddFOp::create(b, oldSum, newSum), sums, {row, head});
+    storeScalar(oldScale, oldScales, {row, head});
+    storeScalar(newScale, newScales, {row, head});
+  });
+}
 
-  Value oldMaximum = loadScalar(maxima, {row, head});
-  Value maximum = arith::MaxNumFOp::create(b, oldMaximum, spanMaximum);
-  Value oldScale = exp(arith::SubFOp::create(b, oldMaximum, maximum));
-  Value newScale = exp(arith::SubFOp::create(b, spanMaximum, maximum));
-  Value oldSum = arith::MulFOp::create(b, loadScalar(sums, {row, head}), oldScale);
-  Value newSum = arith::MulFOp::create(b, spanSum, newScale);
-  storeScalar(maximum, maxima, {row, head});
-  storeScalar(arith::AddFOp::create(b, oldSum, newSum), sums, {row, head});
-  mergeValues(lane, row, head, spanBegin, count, kvHead, oldScale, newScale);
+/// chains + sum_j e_j v_j over keys [from, to) of a span, for some vectors of columns. The value of
+/// an excluded key may be anything, NaN too: it is not read.
+SmallVector<Value> AttentionEmitter::addValues(Lane lane, RegisterBlock block,
+                                               ArrayRef<int64_t> columns, Span span, Value from,
+                                               Value to, Value kvHead, ValueRange sums) {
+  Value origin = b.mul(kvHead, b.index(valueWidth));
+  return llvm::to_vector(b.loop(from, to, 1, sums, [&](Value j, ValueRange before) {
+    Value key = b.add(span.begin, j);
+    auto ifOp = scf::IfOp::create(b, before.getTypes(), isAttended(key), /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(ifOp.thenBlock());
+    SmallVector<Value> next(before), values;
+    for (int64_t c : columns)
+      values.push_back(
+          b.load(lane.values, {key, b.add(origin, b.index(c))}, b.maskFirst(valueWidth - c)));
+    forPairs(block, [&](int64_t row, int64_t head, int64_t pair) {
+      Value e = b.broadcast(loadScalar(scores, {at(block.row, row), at(block.head, head), j}));
+      for (auto [n, value] : llvm::enumerate(values)) {
+        Value &sum = next[pair * values.size() + n];
+        sum = b.fma(e, value, sum);
+      }
+    });
+    scf::YieldOp::create(b, next);
+    b.setInsertionPointToStart(ifOp.elseBlock());
+    scf::YieldOp::create(b, before);
+    return SmallVector<Value>(ifOp.getResults());
+  }));
 }
 
 /// weighted = weighted * oldScale + (sum_j e_j v_j) * newScale
-void AttentionEmitter::mergeValues(Lane lane, Value row, Value head, Value spanBegin, Value count,
-                                   Value kvHead, Value oldScale, Value newScale) {
-  // Up to eight vectors of columns at once: enough independent chains, few enough registers.
-  constexpr int64_t vectorsAtOnce = 8;
-  Value origin = b.mul(kvHead, b.index(valueWidth));
-  for (int64_t first = 0; first < valueWidth; first += vectorsAtOnce * numLanes) {
-    SmallVector<int64_t> columns;
-    for (int64_t c = first; c < std::min(valueWidth, first + vectorsAtOnce * numLanes);
-         c += numLanes)
-      columns.push_back(c);
-    SmallVector<Value> zeros(columns.size(), b.splat(0.0f));
-    ValueRange chains =
-        b.loop(b.index(0), count, 1, zeros, [&](Value j, ValueRange sums) -> SmallVector<Value> {
-          Value key = b.add(spanBegin, j);
-          Value e = b.broadcast(loadScalar(scores, {row, head, j}));
-          // An excluded key may hold anything, NaN too: its value is not used.
-          Value isIncluded = isAttended(key);
-          SmallVector<Value> next;
-          for (auto [c, sum] : llvm::zip(columns, sums)) {
-            Value v =
-                b.load(lane.values, {key, b.add(origin, b.index(c))}, b.maskFirst(valueWidth - c));
-            v = arith::SelectOp::create(b, isIncluded, v, b.splat(0.0f));
-            next.push_back(b.fma(e, v, sum));
-          }
-          return next;
-        });
-    for (auto [c, chain] : llvm::zip(columns, chains)) {
-      Value lanes = b.maskFirst(valueWidth - c);
-      SmallVector<Value> place = {row, head, b.index(c)};
-      Value old =
-          arith::MulFOp::create(b, b.load(weighted, place, lanes), Value(b.broadcast(oldScale)));
-      Value span = arith::MulFOp::create(b, chain, Value(b.broadcast(newScale)));
-      b.store(arith::AddFOp::create(b, old, span), weighted, place, lanes);
-    }
+void AttentionEmitter::mergeValues(Lane lane, RegisterBlock block, Span span, Value kvHead) {
+  // Keys that all rows reach run in the register block, the few behind them row by row.
+  Value common = arith::MaxSIOp::create(b, countKeys(block.row, span), b.index(0));
+  SmallVector<SmallVector<int64_t>> groups;
+  for (int64_t c = 0; c < valueWidth; c += numLanes) {
+    if (groups.empty() || int64_t(groups.back().size()) == valueShape.vectors)
+      groups.emplace_back();
+    groups.back().push_back(c);
   }
+  for (ArrayRef<int64_t> columns : groups) {
+    SmallVector<Value> zeros(block.rows * block.heads * columns.size(), b.splat(0.0f));
+    SmallVector<Value> sums =
+        addValues(lane, block, columns, span, b.index(0), common, kvHead, zeros);
+    forPairs(block, [&](int64_t row, int64_t head, int64_t pair) {
+      for (auto [n, c] : llvm::enumerate(columns))
+        b.store(sums[pair * columns.size() + n], chains, {b.index(row), b.index(head), b.index(c)});
+    });
+  }
+  auto finish = [&](Value r, Value h) {
+    Value row = b.add(block.row, r), head = b.add(block.head, h);
+    Value count = countKeys(row, span);
+    ifPositive(count, [&] {
+      Value oldScale = b.broadcast(loadScalar(oldScales, {row, head}));
+      Value newScale = b.broadcast(loadScalar(newScales, {row, head}));
+      for (ArrayRef<int64_t> columns : groups) {
+        SmallVector<Value> sums;
+        for (int64_t c : columns)
+          sums.push_back(b.load(chains, {r, h, b.index(c)}));
+        sums = addValues(lane, {row, 1, head, 1}, columns, span, common, count, kvHead, sums);
+        for (auto [c, sum] : llvm::zip(columns, sums)) {
+          Value lanes = b.maskFirst(valueWidth - c);
+          SmallVector<Value> place = {row, head, b.index(c)};
+          Value old = arith::MulFOp::create(b, b.load(weighted, place, lanes), oldScale);
+          Value added = arith::MulFOp::create(b, sum, newScale);
+          b.store(arith::AddFOp::create(b, old, added), weighted, place, lanes);
+        }
+      }
+    });
+  };
+  b.loop(b.index(0), b.index(block.rows), 1, [&](Value row) {
+    b.loop(b.index(0), b.index(block.heads), 1, [&](Value head) { finish(row, head); });
+  });
 }
 
 /// y = weighted / sum; 0 where no key was left.

@@ -160,6 +160,19 @@ void LaneBuilder::loop(Value begin, Value end, int64_t step, Body body) {
   });
 }
 
+void LaneBuilder::forBlocks(Value first, int64_t count, int64_t most,
+                            function_ref<void(Value, int64_t)> body) {
+  int64_t blocks = llvm::divideCeilSigned(count, most);
+  int64_t small = count / blocks, numLarge = count % blocks;
+  auto run = [&](int64_t begin, int64_t repeats, int64_t size) {
+    if (repeats > 0)
+      loop(add(first, index(begin)), add(first, index(begin + repeats * size)), size,
+           [&](Value block) { body(block, size); });
+  };
+  run(0, numLarge, small + 1);
+  run(numLarge * (small + 1), blocks - numLarge, small);
+}
+
 SmallVector<Value>
 LaneBuilder::forLanes(int64_t columns, ValueRange inits,
                       function_ref<SmallVector<Value>(Value, Value, ValueRange)> body) {

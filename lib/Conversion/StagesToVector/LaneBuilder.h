@@ -79,6 +79,11 @@ public:
   void loop(Value begin, Value end, int64_t step, Body body);
   mlir::ValueRange loop(Value begin, Value end, int64_t step, ValueRange inits, CarryBody body);
 
+  /// `count` indices from `first` on in blocks of at most `most`, whose sizes differ by at most
+  /// one: body(begin, size).
+  void forBlocks(Value first, int64_t count, int64_t most,
+                 mlir::function_ref<void(Value, int64_t)> body);
+
   /// Blocks of 16 columns of a row: body(column, mask), the last one masked if 16 does not divide.
   void forLanes(int64_t columns, mlir::function_ref<void(Value, Value)> body);
   /// The same with carried values.

@@ -111,17 +111,8 @@ private:
 /// The rows of the tile, granule by granule, in register blocks whose sizes differ by at most one.
 void LinearEmitter::forRowBlocks(function_ref<void(Value, int64_t)> body) {
   int64_t granule = kernel.hasWholeGranules() ? rowGranule : tileRows;
-  int64_t blocks = llvm::divideCeilSigned(granule, registerRows);
-  int64_t small = granule / blocks, numLarge = granule % blocks;
-  b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), granule, [&](Value first) {
-    auto run = [&](int64_t begin, int64_t count, int64_t size) {
-      if (count > 0)
-        b.loop(at(first, begin), at(first, begin + count * size), size,
-               [&](Value row) { body(row, size); });
-    };
-    run(0, numLarge, small + 1);
-    run(numLarge * (small + 1), blocks - numLarge, small);
-  });
+  b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), granule,
+         [&](Value first) { b.forBlocks(first, granule, registerRows, body); });
 }
 
 void LinearEmitter::emit() {

@@ -49,6 +49,16 @@ static SmallVector<int64_t> tileGroups(StageOp stage, LinearOp linear) {
   return {tileRows(stage.getExtent(0)), groups};
 }
 
+/// One key/value head at a time; scores of 512 keys for each of 64 rows and heads, 128 KB, stay in
+/// the second-level cache.
+static SmallVector<int64_t> tileAttention(StageOp stage, AttentionOp attention) {
+  constexpr int64_t rowsAndHeads = 64;
+  int64_t group = attention.getHeads() / attention.getKvHeads();
+  int64_t most = llvm::bit_floor<uint64_t>(std::max<int64_t>(rowsAndHeads / group, 1));
+  int64_t rows = stage.getExtent(0);
+  return {rows % rowGranule == 0 ? most : std::min(rows, most), 1};
+}
+
 static SmallVector<int64_t> tileOf(StageOp stage) {
   constexpr int64_t fewRows = 4, someColumns = 4 * panelWidth;
   StageCoreOpInterface core = stage.getCore();
@@ -57,6 +67,8 @@ static SmallVector<int64_t> tileOf(StageOp stage) {
     return tileGroups(stage, linear);
   if (core && isa<LinearOp, JointLinearOp>(core))
     return tileLinear(stage);
+  if (auto attention = dyn_cast_if_present<AttentionOp>(core.getOperation()))
+    return tileAttention(stage, attention);
   SmallVector<int64_t> sizes;
   for (int64_t dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
     sizes.push_back(stage.getExtent(dim));
@@ -66,9 +78,6 @@ static SmallVector<int64_t> tileOf(StageOp stage) {
                  : first == IterationKind::heads ? 1
                                                  : someColumns;
   sizes[0] = std::min(most, sizes[0]);
-  // Scores of 512 keys per row and head: one key/value head at a time keeps them in cache.
-  if (core && isa<AttentionOp>(core))
-    sizes[1] = 1;
   return sizes;
 }
 

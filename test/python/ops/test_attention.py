@@ -16,8 +16,9 @@ Compile = Callable[..., None]
 
 ROWS = covering_rows(
     {
-        # Heads, key heads, their width, rows; the last pass a span of 512 keys.
-        "size": [(4, 2, 10, 21), (2, 2, 16, 150), (3, 1, 6, 1100)],
+        # Heads, key heads, their width, rows: heads of a group in one register block or in two that differ, one vector
+        # of columns or several; the last pass a span of 512 keys.
+        "size": [(4, 2, 10, 21), (2, 2, 16, 150), (7, 1, 72, 83), (3, 1, 6, 1100)],
         "lane": ("none", "past", "own"),
         "element": STORAGES,
         "masked": (True, False),

@@ -15,8 +15,8 @@ def AssignTilesPass : Pass<"treadle-cpu-assign-tiles"> {
   let summary = "attaches tile sizes to stages";
   let description = [{
     Sets `tile` on every stage that has none. Matrices: up to 128 rows, and as many
-    outputs as keep a block of weights in the second-level cache; other stages: a
-    few rows, whole heads. Sizes change no bit.
+    outputs as keep a block of weights in the second-level cache; attention: 64 rows
+    times heads of one group; other stages: a few rows, whole heads. Sizes change no bit.
   }];
 }
 

@@ -1,0 +1,48 @@
+// RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,func.func(treadle-plan-arena),treadle-cpu-assign-tiles,convert-stages-to-vector{register-rows=6 register-panels=4 single-row-panels=8})' | FileCheck %s
+
+treadle.weight @w : !treadle.weight<37x128xf32, panels> from ["w"]
+treadle.state @k : !treadle.state<append, 64x64xf32>
+treadle.state @v : !treadle.state<append, 64x64xf32>
+treadle.state @m : !treadle.state<append, 64xi8>
+
+// Two rows of two heads share four blocks of 16 keys; four rows of two heads the two vectors of a value.
+// CHECK-LABEL: func.func private @attention_0
+// CHECK-SAME: memref<?x128xf32>
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
+// CHECK-COUNT-4: vector.load {{.*}} : memref<4x32x16xf32>, vector<16xf32>
+// CHECK-NOT: vector.load
+// CHECK-COUNT-16: vector.fma
+// CHECK: scf.yield
+// CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
+// CHECK: scf.if
+// CHECK-COUNT-2: vector.load {{.*}} : memref<64x64xf32>, vector<16xf32>
+// CHECK-NOT: vector.load
+// CHECK-COUNT-16: vector.fma
+// CHECK: } else {
+func.func @rows(%ids: tensor<32xi32>, %mask: tensor<32xi8>, %position: index, %valid: index, %loops: index) -> tensor<32x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 32>} {
+  %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>
+  %q = treadle.embedding %ids, %w : (tensor<32xi32>, !treadle.weight<37x128xf32, panels>) -> tensor<32x128xf32>
+  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32>
+  %v = treadle.get_state @v[] : !treadle.state<append, 64x64xf32>
+  %m = treadle.get_state @m[] : !treadle.state<append, 64xi8>
+  %y = treadle.attention %q, %k, %v, %m at %position valid %valid {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
+    : (tensor<32x128xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<32x128xf32>
+  return %y : tensor<32x128xf32>
+}
+
+// A single row asks early for what it is about to read.
+// CHECK-LABEL: func.func private @attention_1
+// CHECK-SAME: memref<1x128xf32>
+// CHECK: memref.prefetch
+// CHECK: return
+func.func @row(%ids: tensor<1xi32>, %mask: tensor<1xi8>, %position: index, %valid: index, %loops: index) -> tensor<1x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
+  %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>
+  %q = treadle.embedding %ids, %w : (tensor<1xi32>, !treadle.weight<37x128xf32, panels>) -> tensor<1x128xf32>
+  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32>
+  %v = treadle.get_state @v[] : !treadle.state<append, 64x64xf32>
+  %m = treadle.get_state @m[] : !treadle.state<append, 64xi8>
+  %y = treadle.attention %q, %k, %v, %m at %position valid %valid {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
+    : (tensor<1x128xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<1x128xf32>
+  return %y : tensor<1x128xf32>
+}
