@@ -57,7 +57,8 @@ void treadle_call_entry(treadle_session *session, size_t index,
       .valid = (int64_t)valid,
       .passes = session->loops,
   };
-  treadle_team_run(session->model->team, session->model->entry_threads[index],
+  const treadle_members members = session->model->entry_members[index];
+  treadle_team_run(session->model->team, members.most, members.patience,
                    &call);
 }
 

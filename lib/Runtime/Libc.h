@@ -75,6 +75,7 @@ int pthread_sigmask(int how, const void *set, void *old);
 int sched_getaffinity(int process, size_t size, void *mask);
 int sched_setaffinity(int process, size_t size, const void *mask);
 int sched_getcpu(void);
+int sched_yield(void);
 
 #if defined(__x86_64__)
 #define SYS_futex 202

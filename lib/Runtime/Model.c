@@ -57,10 +57,13 @@ static uint64_t firstSessionId(const treadle_model *model) {
 }
 
 /// How many of a team's members a call deserves. Members share the work but wait
-/// for each other at every barrier, and where the call begins and ends.
-static uint32_t chooseThreads(const treadle_program_entry *entry,
-                              uint32_t size) {
+/// for each other at every barrier, and where the call begins and ends. Waiting
+/// for a member that does not come costs a tenth of the work at most, and never
+/// more than it takes to wake a thread.
+static treadle_members chooseMembers(const treadle_program_entry *entry,
+                                     uint32_t size) {
   const uint64_t barrierCost = 2000; // ns, where cores are shared with others
+  const uint64_t lookCost = 10, mostLooks = 10000;
   uint32_t best = 1;
   uint64_t bestCost = entry->work;
   for (uint32_t threads = 2; threads <= size; ++threads) {
@@ -73,7 +76,9 @@ static uint32_t chooseThreads(const treadle_program_entry *entry,
       bestCost = cost;
     }
   }
-  return best;
+  uint64_t looks = entry->work / (10 * lookCost);
+  return (treadle_members){
+      best, (uint32_t)(looks < mostLooks ? looks : mostLooks)};
 }
 
 static treadle_status openTeam(treadle_model *model,
@@ -81,9 +86,9 @@ static treadle_status openTeam(treadle_model *model,
                                size_t messageSize) {
   uint32_t threads = params->threads ? (uint32_t)params->threads : 1;
   const size_t count = treadle_header()->entries.count;
-  model->entry_threads = calloc(count, sizeof(*model->entry_threads));
+  model->entry_members = calloc(count, sizeof(*model->entry_members));
   treadle_status status = TREADLE_STATUS_OUT_OF_MEMORY;
-  if (model->entry_threads)
+  if (model->entry_members)
     status = treadle_team_create(threads, params->run, params->run_context,
                                  &model->team);
   if (status != TREADLE_STATUS_OK) {
@@ -92,9 +97,10 @@ static treadle_status openTeam(treadle_model *model,
   }
   uint32_t size = treadle_team_size(model->team);
   for (size_t i = 0; i < count; ++i)
-    model->entry_threads[i] = params->flags & TREADLE_OPEN_ALL_THREADS
-                                  ? size
-                                  : chooseThreads(&treadle_entries()[i], size);
+    model->entry_members[i] =
+        params->flags & TREADLE_OPEN_ALL_THREADS
+            ? (treadle_members){size, TREADLE_TEAM_WAIT}
+            : chooseMembers(&treadle_entries()[i], size);
   return TREADLE_STATUS_OK;
 }
 
@@ -154,7 +160,7 @@ void treadle_model_close(treadle_model *model) {
   if (!model)
     return;
   treadle_team_destroy(model->team);
-  free(model->entry_threads);
+  free(model->entry_members);
   treadle_weights_close(model);
   free(model);
 }
@@ -207,7 +213,7 @@ treadle_status treadle_model_get_entry_info(const treadle_model *model,
       .kind = (treadle_entry_kind)entry->kind,
       .rows = entry->rows,
       .arena_bytes = entry->arena_bytes,
-      .threads = model ? (int32_t)model->entry_threads[index] : 0,
+      .threads = model ? (int32_t)model->entry_members[index].most : 0,
   };
   return answer(treadle_write_struct(result, &info, sizeof(info),
                                      offsetof(treadle_entry_info, threads)));

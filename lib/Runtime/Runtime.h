@@ -63,13 +63,19 @@ static inline const treadle_program_state *treadle_states(void) {
 // Handles
 //===----------------------------------------------------------------------===//
 
+/// The members that a call gets.
+typedef struct treadle_members {
+  uint32_t most;
+  uint32_t patience; ///< how long it waits for them (treadle_team_run)
+} treadle_members;
+
 struct treadle_model {
   const uint8_t *container;   ///< weights with header; NULL if there are none
   const void *weights;        ///< what entry points get
   uint64_t mapped_size;       ///< bytes to unmap at close, or 0
   uint8_t weights_digest[32]; ///< what the container says its data hash to
   treadle_team *team;         ///< NULL: each call runs on its caller's thread
-  uint32_t *entry_threads;    ///< [entries]: how many members are worth it
+  treadle_members *entry_members; ///< [entries]: how many are worth it
   /// Advanced atomically by each session: the only field that changes.
   uint64_t next_session_id;
 };

@@ -11,13 +11,22 @@
 #include "Libc.h"
 #include "Runtime.h"
 
-/// How often a member looks before it sleeps: at a barrier, where the others are
-/// on their way, some 50 us; between calls, long enough for a caller that draws a
-/// token from the logits, some 200 us and more.
+/// How often a member looks before it sleeps, at some 10 ns and more a look: at a
+/// barrier, where the others are on their way, some 50 us; between calls, long
+/// enough for a caller that draws a token from the logits, some 200 us and more.
 enum { barrierSpins = 4000, idleSpins = 20000 };
 
-/// The ticket's low bits are the members of the call.
-enum { memberBits = 8, mostMembers = (1 << memberBits) - 1 };
+/// The gate of a call lets threads in until all have come that may, or the caller
+/// has waited long enough: a thread that is asleep, or whose processor does
+/// something else, would make the others wait at every barrier. Its bits from the
+/// lowest: members that have come, the caller among them; members that may come;
+/// whether it is open; the number of the call.
+enum {
+  mostMembers = 255,
+  wantedShift = 8,
+  openBit = 1 << 16,
+  callShift = 17
+};
 
 /// Enough for any kernel (model.h says what forward needs), however little a
 /// libc gives by itself.
@@ -39,18 +48,18 @@ struct treadle_team {
   Processors allowed;
   int32_t places[mostMembers]; ///< the processor that each member was last on
 
-  /// The call, written before the ticket is drawn and read by its members.
+  /// The call, written before its gate opens.
   treadle_call call;
-  uint32_t members;
   uint64_t
       floatControl; ///< the caller's rounding and denormals: bits follow it
+  uint32_t members; ///< written before the gate closes
 
-  _Alignas(64) uint32_t ticket; ///< advanced by each call; 0 members: stop
-  uint32_t idle;                ///< members asleep between calls
+  _Alignas(64) uint32_t gate; ///< open, and none may come: stop
+  uint32_t idle;              ///< threads asleep between calls
 
   _Alignas(64) uint32_t arrived;
   _Alignas(64) uint32_t phase; ///< advanced by each barrier
-  uint32_t waiting;            ///< members asleep at a barrier
+  uint32_t waiting;            ///< members asleep at a barrier or in the gate
 };
 
 //===----------------------------------------------------------------------===//
@@ -186,26 +195,71 @@ typedef struct {
   uint32_t member;
 } Start;
 
+static uint32_t countOf(uint32_t gate) { return gate & mostMembers; }
+static uint32_t wantedOf(uint32_t gate) {
+  return gate >> wantedShift & mostMembers;
+}
+
+/// Waits in the gate for the others.
+static void awaitStart(treadle_team *team) {
+  uint32_t gate;
+  while ((gate = __atomic_load_n(&team->gate, __ATOMIC_ACQUIRE)) & openBit)
+    await(&team->gate, gate, barrierSpins, &team->waiting);
+}
+
 static void *serve(void *argument) {
   Start start = *(Start *)argument;
   free(argument);
-  uint32_t seen = 0;
+  treadle_team *team = start.team;
   for (;;) {
-    await(&start.team->ticket, seen, idleSpins, &start.team->idle);
-    seen = __atomic_load_n(&start.team->ticket, __ATOMIC_ACQUIRE);
-    uint32_t members = seen & mostMembers;
-    if (!members)
+    uint32_t gate = __atomic_load_n(&team->gate, __ATOMIC_ACQUIRE);
+    if ((gate & openBit) && !wantedOf(gate))
       return NULL;
-    // Who takes no part may read nothing more: the call may be over.
-    if (start.member < members) {
-      findPlace(start.team, start.member);
-      runMember(start.team, (int32_t)start.member);
+    // Whoever is outside may read nothing: the call may be over.
+    if (!(gate & openBit) || start.member >= wantedOf(gate)) {
+      await(&team->gate, gate, idleSpins, &team->idle);
+      continue;
     }
+    if (!__atomic_compare_exchange_n(&team->gate, &gate, gate + 1, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+      continue;
+    findPlace(team, start.member);
+    awaitStart(team);
+    // Where all have come, a thread has the same share as in the call before, which
+    // may still be in its caches.
+    bool areAllThere = team->members == wantedOf(gate);
+    runMember(team, (int32_t)(areAllThere ? start.member : countOf(gate)));
   }
 }
 
-static uint32_t nextTicket(const treadle_team *team, uint32_t members) {
-  return ((team->ticket >> memberBits) + 1) << memberBits | members;
+/// Opens the gate for a call of `wanted` members, the caller among them.
+static void openGate(treadle_team *team, uint32_t wanted) {
+  uint32_t call = __atomic_load_n(&team->gate, __ATOMIC_RELAXED) >> callShift;
+  uint32_t gate = (call + 1) << callShift | openBit | wanted << wantedShift | 1;
+  advance(&team->gate, gate, &team->idle);
+}
+
+/// Closes it once all have come, or after `patience` looks; returns how many are in.
+static uint32_t closeGate(treadle_team *team, uint32_t wanted,
+                          uint32_t patience) {
+  uint32_t gate;
+  for (uint32_t i = 1;; ++i) {
+    gate = __atomic_load_n(&team->gate, __ATOMIC_RELAXED);
+    if (countOf(gate) == wanted || (patience != TREADLE_TEAM_WAIT && i > patience))
+      break;
+    // With more threads than processors, one may be waiting for this one.
+    if (i % barrierSpins == 0)
+      sched_yield();
+    relax();
+  }
+  do
+    team->members = countOf(gate);
+  while (!__atomic_compare_exchange_n(&team->gate, &gate, gate & ~(uint32_t)openBit,
+                                      false, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_RELAXED));
+  if (__atomic_load_n(&team->waiting, __ATOMIC_SEQ_CST))
+    wakeAll(&team->gate);
+  return team->members;
 }
 
 //===----------------------------------------------------------------------===//
@@ -271,7 +325,7 @@ void treadle_team_destroy(treadle_team *team) {
   if (!team)
     return;
   if (team->threads) {
-    advance(&team->ticket, nextTicket(team, 0), &team->idle);
+    advance(&team->gate, openBit, &team->idle);
     for (uint32_t i = 0; i + 1 < team->size; ++i)
       pthread_join(team->threads[i], NULL);
     free(team->threads);
@@ -283,25 +337,28 @@ uint32_t treadle_team_size(const treadle_team *team) {
   return team && team->size ? team->size : 1;
 }
 
-void treadle_team_run(treadle_team *team, uint32_t threads,
+void treadle_team_run(treadle_team *team, uint32_t threads, uint32_t patience,
                       const treadle_call *call) {
   uint32_t free = 0, size = treadle_team_size(team);
-  uint32_t members = threads < size ? threads : size;
-  if (members < 2 ||
+  uint32_t wanted = threads < size ? threads : size;
+  if (wanted < 2 ||
       !__atomic_compare_exchange_n(&team->busy, &free, 1, false,
                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
     runShare(NULL, call, 0, 1);
     return;
   }
   team->call = *call;
-  team->members = members;
   team->floatControl = getFloatControl();
   if (team->run) {
-    team->run(team->context, runMember, team, (int32_t)members);
+    team->members = wanted;
+    team->run(team->context, runMember, team, (int32_t)wanted);
   } else {
     __atomic_store_n(&team->places[0], sched_getcpu(), __ATOMIC_RELAXED);
-    advance(&team->ticket, nextTicket(team, members), &team->idle);
-    runMember(team, 0);
+    openGate(team, wanted);
+    if (closeGate(team, wanted, patience) > 1)
+      runMember(team, 0);
+    else
+      runShare(NULL, call, 0, 1);
   }
   __atomic_store_n(&team->busy, 0, __ATOMIC_RELEASE);
 }

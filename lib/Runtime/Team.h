@@ -42,9 +42,14 @@ void treadle_team_destroy(treadle_team *team);
 /// Members that the team can have; 1 for NULL.
 uint32_t treadle_team_size(const treadle_team *team);
 
-/// Runs a call on up to `threads` members; on the caller's thread alone if the
-/// team is busy with another one, or in a forked child, which has no team.
-void treadle_team_run(treadle_team *team, uint32_t threads,
+/// The patience that waits for all threads.
+#define TREADLE_TEAM_WAIT UINT32_MAX
+
+/// Runs a call on up to `threads` members: those of the team's threads that come
+/// while the caller looks `patience` times, at some 10 ns each. On the caller's
+/// thread alone if the team is busy with another call, or in a forked child, which
+/// has no team. Threads of the application (`run`) are all waited for.
+void treadle_team_run(treadle_team *team, uint32_t threads, uint32_t patience,
                       const treadle_call *call);
 
 #endif // TREADLE_RUNTIME_TEAM_H
