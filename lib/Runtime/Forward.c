@@ -58,8 +58,7 @@ void treadle_call_entry(treadle_session *session, size_t index,
       .passes = session->loops,
   };
   const treadle_members members = session->model->entry_members[index];
-  treadle_team_run(session->model->team, members.most, members.patience,
-                   &call);
+  treadle_team_run(session->model->team, members.most, members.patience, &call);
 }
 
 /// logits[count][vocab] of hidden[count][width]. Whole calls write straight into

@@ -77,8 +77,8 @@ static treadle_members chooseMembers(const treadle_program_entry *entry,
     }
   }
   uint64_t looks = entry->work / (10 * lookCost);
-  return (treadle_members){
-      best, (uint32_t)(looks < mostLooks ? looks : mostLooks)};
+  return (treadle_members){best,
+                           (uint32_t)(looks < mostLooks ? looks : mostLooks)};
 }
 
 static treadle_status openTeam(treadle_model *model,
@@ -97,10 +97,9 @@ static treadle_status openTeam(treadle_model *model,
   }
   uint32_t size = treadle_team_size(model->team);
   for (size_t i = 0; i < count; ++i)
-    model->entry_members[i] =
-        params->flags & TREADLE_OPEN_ALL_THREADS
-            ? (treadle_members){size, TREADLE_TEAM_WAIT}
-            : chooseMembers(&treadle_entries()[i], size);
+    model->entry_members[i] = params->flags & TREADLE_OPEN_ALL_THREADS
+                                  ? (treadle_members){size, TREADLE_TEAM_WAIT}
+                                  : chooseMembers(&treadle_entries()[i], size);
   return TREADLE_STATUS_OK;
 }
 

@@ -21,12 +21,7 @@ enum { barrierSpins = 4000, idleSpins = 20000 };
 /// something else, would make the others wait at every barrier. Its bits from the
 /// lowest: members that have come, the caller among them; members that may come;
 /// whether it is open; the number of the call.
-enum {
-  mostMembers = 255,
-  wantedShift = 8,
-  openBit = 1 << 16,
-  callShift = 17
-};
+enum { mostMembers = 255, wantedShift = 8, openBit = 1 << 16, callShift = 17 };
 
 /// Enough for any kernel (model.h says what forward needs), however little a
 /// libc gives by itself.
@@ -245,7 +240,8 @@ static uint32_t closeGate(treadle_team *team, uint32_t wanted,
   uint32_t gate;
   for (uint32_t i = 1;; ++i) {
     gate = __atomic_load_n(&team->gate, __ATOMIC_RELAXED);
-    if (countOf(gate) == wanted || (patience != TREADLE_TEAM_WAIT && i > patience))
+    if (countOf(gate) == wanted ||
+        (patience != TREADLE_TEAM_WAIT && i > patience))
       break;
     // With more threads than processors, one may be waiting for this one.
     if (i % barrierSpins == 0)
@@ -254,9 +250,9 @@ static uint32_t closeGate(treadle_team *team, uint32_t wanted,
   }
   do
     team->members = countOf(gate);
-  while (!__atomic_compare_exchange_n(&team->gate, &gate, gate & ~(uint32_t)openBit,
-                                      false, __ATOMIC_SEQ_CST,
-                                      __ATOMIC_RELAXED));
+  while (!__atomic_compare_exchange_n(&team->gate, &gate,
+                                      gate & ~(uint32_t)openBit, false,
+                                      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
   if (__atomic_load_n(&team->waiting, __ATOMIC_SEQ_CST))
     wakeAll(&team->gate);
   return team->members;

@@ -53,6 +53,15 @@ struct RegisterBlock {
   int64_t panels;
 };
 
+/// Weights that a register block asks for while it runs: of a panel, the line of element `first`
+/// and of every `step` elements more for each word of K.
+struct Prefetch {
+  Value lines; // [panels][words x lanes], for each group if there are any
+  SmallVector<Value> panel;
+  Value first;
+  int64_t step;
+};
+
 class LinearEmitter {
 public:
   LinearEmitter(StageKernel &kernel, Product operands)
@@ -87,6 +96,9 @@ private:
   void roundRows(Value row, int64_t rows, Value firstWord, int64_t numWords);
   void emitPanels(RegisterBlock block, Value firstWord, int64_t numWords, bool isFirst,
                   bool isLast);
+  std::optional<Prefetch> findNext(RegisterBlock block, Value firstWord, int64_t numWords,
+                                   bool isLast);
+  void prefetch(const Prefetch &next, Value word);
   void storeSum(Value sum, unsigned input, Value row, Value panel);
   SmallVector<Value> multiply(RegisterBlock block, Value firstWord, Value word,
                               ValueRange accumulators);
@@ -216,17 +228,61 @@ void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t num
   forEach([&](unsigned i, int64_t r, int64_t p) {
     accumulators.push_back(isFirst ? b.splat(0.0f) : b.load(partials, partialAt(i, r, p)));
   });
+  std::optional<Prefetch> next = findNext(block, firstWord, numWords, isLast);
   accumulators = llvm::to_vector(
-      b.loop(b.index(0), b.index(numWords), 1, accumulators,
-             [&](Value word, ValueRange sums) { return multiply(block, firstWord, word, sums); }));
-  const Value *next = accumulators.begin();
+      b.loop(b.index(0), b.index(numWords), 1, accumulators, [&](Value word, ValueRange sums) {
+        if (next)
+          prefetch(*next, word);
+        return multiply(block, firstWord, word, sums);
+      }));
+  const Value *nextSum = accumulators.begin();
   forEach([&](unsigned i, int64_t r, int64_t p) {
-    Value sum = *next++;
+    Value sum = *nextSum++;
     if (isLast)
       storeSum(sum, i, b.add(kernel.begin(0), at(block.row, r)), at(block.panel, p));
     else
       b.store(sum, partials, partialAt(i, r, p));
   });
+}
+
+/// The weights of these panels that are needed next: in the next block of K, or of outputs.
+/// Without, the first rows of a block would wait for memory. Each row of a whole tile asks for its
+/// part.
+std::optional<Prefetch> LinearEmitter::findNext(RegisterBlock block, Value firstWord,
+                                                int64_t numWords, bool isLast) {
+  int64_t wordsPerRow = llvm::divideCeilSigned(block.panels * blockWords, tileRows);
+  Prefetch next;
+  next.step = llvm::divideCeilSigned(block.rows * wordsPerRow * numLanes, numWords);
+  int64_t reach = llvm::divideCeilSigned(next.step * numWords, numLanes);
+  if (!kernel.hasWholeGranules() || words < reach)
+    return std::nullopt;
+  Value word = b.mul(block.row, b.index(wordsPerRow)), size = b.index(blockWords);
+  Value panel = b.add(block.panel, Value(arith::DivUIOp::create(b, word, size)));
+  word = arith::RemUIOp::create(b, word, size);
+  if (isLast)
+    panel = at(panel, tileOutputs / panelWidth);
+  else
+    word = b.add(word, at(firstWord, numWords));
+  // Behind the end of the matrix there is nothing to ask for.
+  panel = b.minimum(panel, b.index(llvm::divideCeilSigned(outputs, panelWidth) - 1));
+  word = b.minimum(word, b.index(words - reach));
+
+  SmallVector<ReassociationIndices> dims = {{0}, {1, 2}};
+  if (isStack) {
+    dims = {{0}, {1}, {2, 3}};
+    next.panel.push_back(group);
+  }
+  next.panel.push_back(panel);
+  next.lines = memref::CollapseShapeOp::create(b, product.weight, dims);
+  next.first = b.mul(word, b.index(numLanes));
+  return next;
+}
+
+void LinearEmitter::prefetch(const Prefetch &next, Value word) {
+  SmallVector<Value> place(next.panel);
+  place.push_back(b.add(next.first, b.mul(word, b.index(next.step))));
+  memref::PrefetchOp::create(b, next.lines, place, /*isWrite=*/false, /*localityHint=*/2,
+                             /*isDataCache=*/true);
 }
 
 /// Adds the bias to 16 finished sums and hands them on.
