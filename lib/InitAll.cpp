@@ -10,12 +10,15 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+#include "treadle/Conversion/KernelsToGPU/KernelsToGPU.h"
 #include "treadle/Conversion/StagesToVector/StagesToVector.h"
 #include "treadle/Conversion/TreadleToStages/TreadleToStages.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
@@ -24,15 +27,16 @@
 
 void treadle::registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<treadle::TreadleDialect, mlir::arith::ArithDialect, mlir::func::FuncDialect,
-                  mlir::LLVM::LLVMDialect, mlir::math::MathDialect, mlir::memref::MemRefDialect,
-                  mlir::scf::SCFDialect, mlir::vector::VectorDialect,
-                  mlir::x86vector::X86VectorDialect>();
+                  mlir::gpu::GPUDialect, mlir::LLVM::LLVMDialect, mlir::NVVM::NVVMDialect,
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::scf::SCFDialect,
+                  mlir::vector::VectorDialect, mlir::x86vector::X86VectorDialect>();
 }
 
 void treadle::registerAllPasses() {
   registerTreadleTransformsPasses();
   registerTreadleToStagesPasses();
   registerStagesToVectorPasses();
+  registerKernelsToGPUPasses();
   registerTreadleCPUPasses();
   registerKernelsToLLVMPipeline();
 }

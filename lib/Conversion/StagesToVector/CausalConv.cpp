@@ -25,7 +25,6 @@ void treadle::emitCausalConv(StageKernel &kernel, CausalConvOp op) {
   Value position = kernel.operand(op.getPosition()), valid = kernel.operand(op.getValid());
   int64_t count = op.getWeight().getType().getShape()[1], history = count - 1;
   Value noFlag = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-  bool isEven = kernel.extent(0) % numLanes == 0;
 
   // The weights of one tap for 16 columns, which lie `count` apart.
   SmallVector<int32_t> distances;
@@ -39,8 +38,7 @@ void treadle::emitCausalConv(StageKernel &kernel, CausalConvOp op) {
     return arith::RemUIOp::create(b, b.add(place, b.index(j)), b.index(history));
   };
 
-  b.loop(kernel.begin(0), kernel.end(0), numLanes, [&](Value column) {
-    Value mask = isEven ? Value() : b.maskBelow(b.sub(kernel.end(0), column));
+  kernel.forColumns(0, [&](Value column, Value mask) {
     Value lanes = mask ? mask : b.maskBelow(b.index(numLanes));
     SmallVector<Value> weights, window;
     for (int64_t t = 0; t < count; ++t)

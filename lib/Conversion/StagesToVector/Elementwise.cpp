@@ -138,7 +138,10 @@ Value treadle::emitLanes(LaneBuilder &b, Operation *op, ArrayRef<Value> operands
 void treadle::emitElementwise(StageKernel &kernel) {
   LaneBuilder &b = kernel.builder();
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    b.forLanes(kernel.extent(1),
-               [&](Value column, Value mask) { kernel.storeResult({}, row, column, mask); });
+    auto store = [&](Value column, Value mask) { kernel.storeResult({}, row, column, mask); };
+    if (kernel.tileSize(1) >= kernel.extent(1))
+      b.forLanes(kernel.extent(1), store); // whole rows
+    else
+      kernel.forColumns(1, store);
   });
 }

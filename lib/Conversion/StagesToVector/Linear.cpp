@@ -26,12 +26,6 @@
 using namespace mlir;
 using namespace treadle;
 
-/// Words (of 1 f32 or 2 bf16) of K in one block: a register block's activations (6 x 1 KB) and a
-/// panel's block of weights (16 KB) share the first-level cache. A single row has no reuse to
-/// protect.
-static constexpr int64_t wordsPerBlock = 256;
-static constexpr int64_t wordsPerBlockOfSingleRow = 8192;
-
 /// Outputs of a group that run together: their partial sums stay in the first-level cache.
 static constexpr int64_t outputsOfGroup = 256;
 
@@ -73,8 +67,9 @@ public:
         tileOutputs(product.groups > 1 ? std::min(outputs, outputsOfGroup) : kernel.tileSize(1)) {
     int64_t numInputs = product.inputs.size();
     words = llvm::divideCeilSigned(inner, isBF16 ? 2 : 1);
-    blockWords = std::min(words, tileRows == 1 ? wordsPerBlockOfSingleRow : wordsPerBlock);
-    registerRows = std::max<int64_t>(1, kernel.getOptions().registerRows / numInputs);
+    const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
+    blockWords = std::min(words, tileRows == 1 ? options.singleRowWords : options.blockWords);
+    registerRows = std::max<int64_t>(1, options.registerRows / numInputs);
     if (words > blockWords)
       partials = kernel.allocate(
           {numInputs, tileRows, int64_t(llvm::alignTo(tileOutputs, panelWidth))}, b.getF32Type());
@@ -82,8 +77,7 @@ public:
       // Whole vectors are rounded, so a row ends on a border of lanes.
       rounded = kernel.allocate({numInputs, std::min(tileRows, registerRows),
                                  int64_t(llvm::alignTo(2 * blockWords, numLanes))},
-                                kernel.getOptions().bf16Dot ? Type(b.getI16Type())
-                                                            : Type(b.getF32Type()));
+                                options.bf16Dot ? Type(b.getI16Type()) : Type(b.getF32Type()));
     }
   }
 

@@ -38,26 +38,6 @@ Type treadle::getKernelType(Type type) {
       .Default(type);
 }
 
-Value treadle::getConstantTable(ImplicitLocOpBuilder &b, ModuleOp module,
-                                DenseElementsAttr values) {
-  auto type = MemRefType::get(values.getType().getShape(), values.getElementType());
-  memref::GlobalOp table;
-  int64_t count = 0;
-  for (auto global : module.getOps<memref::GlobalOp>()) {
-    ++count;
-    if (global.getInitialValue() == values)
-      table = global;
-  }
-  if (!table) {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(module.getBody());
-    table = memref::GlobalOp::create(b, b.getStringAttr("table_" + std::to_string(count)),
-                                     b.getStringAttr("private"), TypeAttr::get(type), values,
-                                     b.getUnitAttr(), b.getI64IntegerAttr(slotAlignment));
-  }
-  return memref::GetGlobalOp::create(b, type, table.getSymName());
-}
-
 StageKernel::StageKernel(StageOp stage, func::FuncOp function,
                          const ConvertStagesToVectorPassOptions &options)
     : stage(stage), function(function), options(options),
@@ -107,6 +87,13 @@ bool StageKernel::hasWholeGranules() {
 
 Value StageKernel::limit(unsigned dim) {
   return ShapedType::isDynamic(stage.getExtent(dim)) ? openRows : b.index(extent(dim));
+}
+
+void StageKernel::forColumns(unsigned dim, function_ref<void(Value, Value)> body) {
+  bool isEven = extent(dim) % numLanes == 0;
+  b.loop(begin(dim), end(dim), numLanes, [&](Value column) {
+    body(column, isEven ? Value() : b.maskBelow(b.sub(end(dim), column)));
+  });
 }
 
 Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {

@@ -13,6 +13,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "treadle/Conversion/ConstantTable.h"
 #include "treadle/Conversion/StagesToVector/StagesToVector.h"
 
 namespace treadle {
@@ -20,10 +21,6 @@ namespace treadle {
 /// The memory form of a stage operand: dense for tensors, plain weights and states (bf16 as i16),
 /// [N/16][K/k][16] words for panels. Scalars stay as they are.
 mlir::Type getKernelType(mlir::Type type);
-
-/// Memory that holds `values` and is never written: one for equal values.
-mlir::Value getConstantTable(mlir::ImplicitLocOpBuilder &b, mlir::ModuleOp module,
-                             mlir::DenseElementsAttr values);
 
 /// The body of a kernel under construction: a tile of one stage.
 ///
@@ -58,6 +55,10 @@ public:
   bool hasWholeGranules();
   /// The extent of a dimension, whatever it is known from.
   mlir::Value limit(unsigned dim);
+
+  /// The tile's columns, dimension `dim`, 16 at a time: body(column, mask). The tile's size is a
+  /// multiple of 16, but for the last one.
+  void forColumns(unsigned dim, llvm::function_ref<void(mlir::Value, mlir::Value)> body);
 
   /// Scratch memory of the kernel, on the stack of the thread that runs it.
   mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);

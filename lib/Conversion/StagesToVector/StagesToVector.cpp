@@ -346,7 +346,8 @@ struct ConvertStagesToVector
   using ConvertStagesToVectorPassBase::ConvertStagesToVectorPassBase;
 
   void runOnOperation() override {
-    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels, bf16Dot,
+    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
+                                             blockWords,   singleRowWords, bf16Dot,
                                              chunked};
     ModuleOp module = getOperation();
     KernelTable kernels(module, options);

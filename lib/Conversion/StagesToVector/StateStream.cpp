@@ -22,10 +22,8 @@ void treadle::emitRunningSum(StageKernel &kernel, RunningSumOp op) {
   Value flags = kernel.operand(op.getMask());
   Value position = kernel.operand(op.getPosition()), valid = kernel.operand(op.getValid());
   Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-  bool isEven = kernel.extent(0) % numLanes == 0;
 
-  b.loop(kernel.begin(0), kernel.end(0), numLanes, [&](Value column) {
-    Value mask = isEven ? Value() : b.maskBelow(b.sub(kernel.end(0), column));
+  kernel.forColumns(0, [&](Value column, Value mask) {
     auto addRow = [&](Value row, ValueRange sum) -> SmallVector<Value> {
       Value place = b.add(position, row);
       Value isToken =

@@ -29,13 +29,19 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
 
     All vectors have 16 lanes of f32; the target splits them as its registers need.
     Matrices run in register blocks of `register-rows` x `register-panels`; a single
-    row takes `single-row-panels` at once, for enough independent chains. Recurrences run
-    row by row, or where `chunked` in chunks of up to 64 rows.
+    row takes `single-row-panels` at once, for enough independent chains. K passes in blocks
+    of `block-words` words, of one f32 or two bf16, for one row in blocks of
+    `single-row-words`; that changes no bit. Recurrences run row by row, or where `chunked` in
+    chunks of up to 64 rows.
   }];
   let options = [
     Option<"registerRows", "register-rows", "int64_t", "6", "rows of a register block">,
     Option<"registerPanels", "register-panels", "int64_t", "1", "panels of a register block">,
     Option<"singleRowPanels", "single-row-panels", "int64_t", "4", "panels at once for one row">,
+    // A register block's activations (6 x 1 KB) and a panel's block of weights (16 KB) share the
+    // first-level cache. A single row has no reuse to protect.
+    Option<"blockWords", "block-words", "int64_t", "256", "words of K in a block">,
+    Option<"singleRowWords", "single-row-words", "int64_t", "8192", "the same for one row">,
     Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
     Option<"chunked", "chunked", "bool", "false", "run recurrences in chunks of rows">,
   ];

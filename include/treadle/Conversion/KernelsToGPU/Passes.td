@@ -1,0 +1,52 @@
+//===- Passes.td - From vector kernels to GPU kernels -----*- tablegen -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_CONVERSION_KERNELSTOGPU_PASSES_TD
+#define TREADLE_CONVERSION_KERNELSTOGPU_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp"> {
+  let summary = "runs each tile of a kernel on 16 threads of a GPU";
+  let description = [{
+    Takes what `convert-stages-to-vector` leaves, before any other pass touches it. A tile is
+    run by a group of 16 threads, half a warp; lane i of every vector lives in thread i, and
+    scalars are equal in all threads, so that a group never diverges but to mask a lane off:
+
+        vector.load %m[%r, %c]         =>  memref.load %m[%r, %c + lane]
+        vector.maskedstore ...         =>  scf.if %mask { memref.store ... }
+        vector.shuffle, a lane's value =>  nvvm.shfl.sync among the 16
+        memref.store of a scalar       =>  by lane 0 alone
+        memref.alloca                  =>  workgroup memory, one part per group
+        memref.prefetch                =>  nothing
+
+    Memory that one lane writes and another may read is fenced by `nvvm.bar.warp.sync` around
+    its stores; memory whose vectors all start at multiples of 16 needs none. Sums keep
+    their trees: a group adds in the order in which a vector of 16 lanes does.
+
+        func.func private @linear_0(%x, %w, %y, %first: index, %end: index)
+        call @linear_0(%x, %w, %y, %c0, %tiles)
+    =>
+        gpu.module @kernels { gpu.func @linear_0(%x, %w, %y, %tiles: index) kernel }
+        gpu.launch_func @kernels::@linear_0 blocks in (tiles / groups) threads in (16 groups)
+
+    An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
+    where that has `?` rows, their number comes before the number of tiles. A block has at most
+    `groups` groups, and fewer where their scratch memory would not fit `shared-bytes`.
+  }];
+  let options = [
+    Option<"groups", "groups", "int64_t", "8", "tiles that a block of threads runs at most">,
+    Option<"sharedBytes", "shared-bytes", "int64_t", "49152", "workgroup memory of a block">,
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::math::MathDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+  ];
+}
+
+#endif // TREADLE_CONVERSION_KERNELSTOGPU_PASSES_TD
