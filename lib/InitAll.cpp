@@ -24,6 +24,7 @@
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Dialect/Treadle/Transforms/Passes.h"
 #include "treadle/Target/CPU/Passes.h"
+#include "treadle/Target/NVPTX/Passes.h"
 
 void treadle::registerAllDialects(mlir::DialectRegistry &registry) {
   registry.insert<treadle::TreadleDialect, mlir::arith::ArithDialect, mlir::func::FuncDialect,
@@ -39,4 +40,6 @@ void treadle::registerAllPasses() {
   registerKernelsToGPUPasses();
   registerTreadleCPUPasses();
   registerKernelsToLLVMPipeline();
+  registerTreadleNVPTXPasses();
+  registerNVPTXPipelines();
 }

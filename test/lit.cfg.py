@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 
 import lit.formats
@@ -16,7 +17,14 @@ config.test_exec_root = os.path.join(config.treadle_binary_dir, "test")
 
 # Tools are found by name: ours, then LLVM's (FileCheck, not, split-file).
 config.environment["PATH"] = os.pathsep.join(
-    [os.path.join(config.treadle_binary_dir, "bin"), config.llvm_tools_dir, os.environ["PATH"]]
+    [
+        os.path.join(config.treadle_binary_dir, "bin"),
+        config.llvm_tools_dir,
+        os.environ["PATH"],
+        # Where the CUDA toolkit's assembler may be: its own place, or that of tools/dev/setup.
+        "/usr/local/cuda/bin",
+        os.path.join(config.treadle_source_dir, "build/cuda/nvidia/cu13/bin"),
+    ]
 )
 config.environment["PYTHONPATH"] = os.path.join(config.treadle_source_dir, "python")
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope --allow-unused-prefixes=false"
@@ -62,6 +70,10 @@ def host_features():
     yield from (feature for feature, wanted in needs.items() if wanted <= flags)
     if os.path.exists("/dev/nvidia0"):
         yield "cuda"
+    if shutil.which("ptxas", path=config.environment["PATH"]):
+        yield "ptxas"
+    else:
+        lit_config.note("no ptxas: what assembles GPU kernels is not tested; run tools/dev/setup")
 
 
 config.available_features.update(host_features())

@@ -24,7 +24,7 @@ static LogicalResult checkOp(Operation *op, SymbolTable &symbols) {
     if (!callee)
       return op->emitOpError("is indirect, expected a call of a kernel");
     auto function = symbols.lookup<LLVM::LLVMFuncOp>(*callee);
-    if (*callee != barrierFunction && (!function || function.isExternal()))
+    if (!isRuntimeFunction(*callee) && (!function || function.isExternal()))
       return op->emitOpError("calls '") << *callee << "', which no library provides";
   }
   // LLVM has no instruction for the remainder of floats.

@@ -17,15 +17,13 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 #include "treadle/Target/CPU/CPUTarget.h"
+#include "treadle/Target/RuntimeFunctions.h"
 
 namespace treadle {
 
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "treadle/Target/CPU/Passes.h.inc"
-
-/// The function of the runtime by which the members of a team wait for each other.
-constexpr llvm::StringLiteral barrierFunction = "treadle_barrier";
 
 /// From the `kernels` phase to the LLVM dialect: math, vectors, control flow,
 /// memrefs of known size as bare pointers. Symbols of the model stay as they are.

@@ -1,0 +1,32 @@
+//===- EmitPTX.h - From GPU kernels to PTX ----------------------*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_TARGET_NVPTX_EMITPTX_H
+#define TREADLE_TARGET_NVPTX_EMITPTX_H
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "llvm/Support/Error.h"
+#include <string>
+#include <vector>
+
+namespace treadle {
+
+/// Checks the name of a GPU level: sm_80 or later, as LLVM knows it. Fails with one line that says
+/// what is expected.
+llvm::Error checkGPU(llvm::StringRef gpu);
+
+/// The levels of a library for which none is named.
+std::vector<std::string> getUsualGPUs();
+
+/// The kernels of a module in the LLVM dialect as PTX for `gpu`. Fails where they need a function
+/// that they do not define: no driver would find it.
+llvm::Expected<std::string> emitPTX(mlir::gpu::GPUModuleOp kernels, llvm::StringRef gpu);
+
+} // namespace treadle
+
+#endif // TREADLE_TARGET_NVPTX_EMITPTX_H

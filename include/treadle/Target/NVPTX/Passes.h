@@ -1,0 +1,34 @@
+//===- Passes.h - Passes of the NVPTX target --------------------*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_TARGET_NVPTX_PASSES_H
+#define TREADLE_TARGET_NVPTX_PASSES_H
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+#include "treadle/Target/RuntimeFunctions.h"
+
+namespace treadle {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "treadle/Target/NVPTX/Passes.h.inc"
+
+/// From the `stages` phase to a module of GPU kernels and the schedule of their launches.
+void buildStagesToGPUPipeline(mlir::OpPassManager &passes);
+
+/// From there to the LLVM dialect, for the kernels alone; the schedule stays as it is.
+void buildKernelsToNVVMPipeline(mlir::OpPassManager &passes);
+
+/// Makes these known as `treadle-stages-to-gpu` and `treadle-kernels-to-nvvm`.
+void registerNVPTXPipelines();
+
+} // namespace treadle
+
+#endif // TREADLE_TARGET_NVPTX_PASSES_H

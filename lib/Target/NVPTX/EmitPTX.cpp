@@ -1,0 +1,121 @@
+//===- EmitPTX.cpp - From GPU kernels to PTX ------------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Target/NVPTX/EmitPTX.h"
+
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "treadle/Support/Error.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+
+using namespace mlir;
+using namespace treadle;
+using llvm::Error;
+using llvm::Expected;
+
+static const llvm::Triple gpuTriple("nvptx64-nvidia-cuda");
+
+/// Makes LLVM's code generator known. LLVM keeps them in a process-wide list, and adding one twice
+/// is harmless.
+static const llvm::Target *getGPUTarget() {
+  static const bool once = [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+    return true;
+  }();
+  (void)once;
+  std::string message;
+  return llvm::TargetRegistry::lookupTarget(gpuTriple, message);
+}
+
+Error treadle::checkGPU(StringRef gpu) {
+  unsigned level = 0;
+  StringRef digits = gpu;
+  bool isLevel = digits.consume_front("sm_") && !digits.consumeInteger(10, level) && level >= 80;
+  const llvm::Target *target = getGPUTarget();
+  std::unique_ptr<llvm::MCSubtargetInfo> info(
+      target ? target->createMCSubtargetInfo(gpuTriple, "", "") : nullptr);
+  if (isLevel && info && info->isCPUStringValid(gpu))
+    return Error::success();
+  return makeError("--gpu: expected sm_80, sm_90a or a later level, got '" + gpu + "'");
+}
+
+/// Ampere and what follows it, and Hopper with all that it has.
+std::vector<std::string> treadle::getUsualGPUs() { return {"sm_80", "sm_90a"}; }
+
+static Expected<std::unique_ptr<llvm::TargetMachine>> createGPUMachine(StringRef gpu) {
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  const llvm::Target *target = getGPUTarget();
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target ? target->createTargetMachine(gpuTriple, gpu, "", options, std::nullopt, std::nullopt,
+                                           llvm::CodeGenOptLevel::Aggressive)
+             : nullptr);
+  if (!machine)
+    return makeError("LLVM has no code generator for " + gpuTriple.str());
+  return machine;
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+}
+
+static Expected<std::string> printPTX(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::SmallString<0> text;
+  llvm::raw_svector_ostream os(text);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, os, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    return makeError("LLVM cannot emit PTX");
+  passes.run(module);
+  return text.str().str();
+}
+
+Expected<std::string> treadle::emitPTX(gpu::GPUModuleOp kernels, StringRef gpu) {
+  Expected<std::unique_ptr<llvm::TargetMachine>> machine = createGPUMachine(gpu);
+  if (!machine)
+    return machine.takeError();
+  DialectRegistry registry;
+  registerBuiltinDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+  kernels->getContext()->appendDialectRegistry(registry);
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(kernels, context, "kernels");
+  if (!module)
+    return makeError("cannot translate the GPU kernels to LLVM IR");
+  module->setTargetTriple(gpuTriple);
+  module->setDataLayout((*machine)->createDataLayout());
+  optimize(*module, **machine);
+  for (const llvm::Function &function : *module)
+    if (function.isDeclaration() && !function.isIntrinsic())
+      return makeError("the GPU kernels call '" + function.getName() +
+                       "', which no library provides");
+  return printPTX(*module, **machine);
+}

@@ -1,0 +1,64 @@
+//===- GPUToNVVM.cpp - GPU kernels in the LLVM dialect --------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Target/NVPTX/Passes.h"
+
+#include "mlir/Analysis/DataLayoutAnalysis.h"
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Transforms/DialectConversion.h"
+
+namespace treadle {
+#define GEN_PASS_DEF_GPUTONVVMPASS
+#include "treadle/Target/NVPTX/Passes.h.inc"
+} // namespace treadle
+
+using namespace mlir;
+
+namespace {
+struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
+  void runOnOperation() override {
+    // Without it the assembler would rather spill than have fewer blocks side by side.
+    auto oneBlock = IntegerAttr::get(IntegerType::get(&getContext(), 32), 1);
+    for (auto kernel : getOperation().getOps<gpu::GPUFuncOp>())
+      kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), oneBlock);
+
+    LowerToLLVMOptions options(&getContext(), DataLayout(getOperation()));
+    options.useBarePtrCallConv = true;
+    LLVMTypeConverter converter(&getContext(), options);
+    configureGpuToNVVMTypeConverter(converter);
+
+    RewritePatternSet patterns(&getContext());
+    arith::populateArithToLLVMConversionPatterns(converter, patterns);
+    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+    populateMathToLLVMConversionPatterns(converter, patterns);
+    // Last of all, since some of them call a library for what others do with an instruction.
+    populateGpuToNVVMConversionPatterns(converter, patterns, /*benefit=*/0);
+
+    ConversionTarget target(getContext());
+    target.addLegalDialect<LLVM::LLVMDialect, NVVM::NVVMDialect>();
+    target.addLegalOp<gpu::GPUModuleOp>();
+    if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
+      return signalPassFailure();
+    getOperation().walk([&](Operation *op) {
+      if (isa<LLVM::LLVMDialect, NVVM::NVVMDialect>(op->getDialect()) ||
+          isa<gpu::GPUModuleOp, UnrealizedConversionCastOp>(op))
+        return;
+      op->emitOpError("has no form on a GPU");
+      signalPassFailure();
+    });
+  }
+};
+} // namespace

@@ -1,0 +1,62 @@
+//===- KernelsToNVVM.cpp - From stages to kernels in the LLVM dialect -----===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+#include "treadle/Conversion/KernelsToGPU/KernelsToGPU.h"
+#include "treadle/Conversion/StagesToVector/StagesToVector.h"
+#include "treadle/Target/CPU/Passes.h"
+#include "treadle/Target/NVPTX/Passes.h"
+
+using namespace mlir;
+using namespace treadle;
+
+void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
+  passes.addPass(createAssignGPUTilesPass());
+  // A thread has one accumulator per row. Activations that are rounded to bf16 lie in workgroup
+  // memory, which is small.
+  ConvertStagesToVectorPassOptions vector;
+  vector.registerRows = rowGranule;
+  vector.registerPanels = 1;
+  vector.singleRowPanels = 1;
+  vector.blockWords = 64;
+  vector.singleRowWords = 256;
+  passes.addPass(createConvertStagesToVectorPass(vector));
+  passes.addPass(createConvertKernelsToGPUPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+}
+
+void treadle::buildKernelsToNVVMPipeline(OpPassManager &passes) {
+  OpPassManager &kernels = passes.nest<gpu::GPUModuleOp>();
+  // The same polynomials as on the CPU: no library of functions is linked.
+  kernels.addPass(createApproximateMathPass());
+  kernels.addPass(arith::createArithExpandOpsPass());
+  kernels.addPass(memref::createExpandStridedMetadataPass());
+  kernels.addPass(createLowerAffinePass());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createGPUToNVVMPass());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+}
+
+void treadle::registerNVPTXPipelines() {
+  PassPipelineRegistration<>("treadle-stages-to-gpu",
+                             "from the stages phase to GPU kernels and their launches",
+                             buildStagesToGPUPipeline);
+  PassPipelineRegistration<>("treadle-kernels-to-nvvm", "from GPU kernels to the LLVM dialect",
+                             buildKernelsToNVVMPipeline);
+}
