@@ -8,6 +8,7 @@
 
 #include "Binary.h"
 
+#include "GPUCode.h"
 #include "GoldenVectors.h"
 #include "Input.h"
 #include "LibraryInfo.h"
@@ -142,9 +143,7 @@ static Error dumpModule(const CompileOptions &options, const llvm::Module &modul
     return Error::success();
   std::string text;
   llvm::raw_string_ostream(text) << module;
-  SmallString<128> path(options.dumpPhases);
-  llvm::sys::path::append(path, "binary.ll");
-  return writeOutputFile(path, text);
+  return writeOutputFile(getDumpFile(options, "binary.ll"), text);
 }
 
 /// Kernels, image and runtime as one object file.
@@ -190,12 +189,16 @@ static Expected<ProgramFacts> collectFacts(const BinaryInput &input, ModelAttr m
   const CPUTarget &target = input.target;
   ProgramFacts facts;
   facts.name = getModelName(input.options.config);
-  facts.infoJson = makeInfoJson(input.module, model, entries, target);
+  facts.infoJson = makeInfoJson(input.module, model, entries, target, getGPULevels(input.options));
   facts.configDigest = computeConfigDigest(model);
   facts.libraryId = computeLibraryId(input.module, facts.configDigest,
                                      target.triple + " " + target.cpu + " " + target.features);
   facts.cpu = target.cpu;
   facts.cpuFeatures = getRequiredFeatures(target);
+  Expected<std::vector<GPUCode>> gpuCode = emitGPUCode(input);
+  if (!gpuCode)
+    return gpuCode.takeError();
+  facts.gpuCode = std::move(*gpuCode);
   facts.weights = weights;
   if (input.options.golden.empty())
     return facts;

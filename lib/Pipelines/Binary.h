@@ -20,6 +20,10 @@ namespace treadle {
 /// weights packed later.
 struct BinaryInput {
   mlir::ModuleOp module;
+  /// GPU kernels and the schedules of their launches; null without a GPU.
+  mlir::ModuleOp gpuModule;
+  /// The path of the GPU's assembler, with `gpuModule`.
+  llvm::StringRef assembler;
   const CompileOptions &options;
   const CPUTarget &target;
   const TensorSource *weights;

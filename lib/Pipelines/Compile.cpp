@@ -9,6 +9,7 @@
 #include "treadle/Pipelines/Compile.h"
 
 #include "Binary.h"
+#include "GPUCode.h"
 #include "Input.h"
 #include "OutputFile.h"
 #include "PhasePasses.h"
@@ -17,6 +18,8 @@
 #include "treadle/InitAll.h"
 #include "treadle/Pipelines/Hooks.h"
 #include "treadle/Support/Error.h"
+#include "treadle/Target/NVPTX/Passes.h"
+#include "treadle/Target/NVPTX/Toolkit.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -96,6 +99,7 @@ private:
   Error checkOutputFiles() const;
   Error begin();
   Error runPasses(Phase phase);
+  Error makeGPUKernels();
   Error finishConfig(const ModelConfig &config);
   Error finishModule();
   Error finishPhase(Phase phase, StringRef text, StringRef extension);
@@ -104,7 +108,8 @@ private:
       listener.progress(step, done);
   }
   BinaryInput getBinaryInput() {
-    return {*module, options, target, weights ? &*weights : nullptr, listener};
+    return {*module, gpuModule ? *gpuModule : ModuleOp(), assembler, options,
+            target,  weights ? &*weights : nullptr,       listener};
   }
   const TensorSource *getWeights() const { return weights ? &*weights : nullptr; }
 
@@ -121,6 +126,9 @@ private:
   /// The phase that `module` stands at the end of, once it is there.
   Phase current = Phase::config;
   OwningOpRef<ModuleOp> module;
+  /// What the kernels phase makes for GPUs of the same stages, and what assembles it.
+  OwningOpRef<ModuleOp> gpuModule;
+  std::string assembler;
 };
 } // namespace
 
@@ -128,6 +136,9 @@ private:
 Error Compilation::prepare() {
   if (Error error = resolveCPUTarget(options.cpu, options.triple).moveInto(target))
     return error;
+  if (hasGPU(options) && last == Phase::binary && !options.pack)
+    if (Error error = findAssembler().moveInto(assembler))
+      return error;
   for (StringRef plugin : options.plugins)
     if (Error error = loadPlugin(plugin, hooks))
       return error;
@@ -167,10 +178,11 @@ std::vector<std::string> Compilation::getOutputFiles() const {
     return files;
   for (Phase phase : allPhases) {
     StringRef extension = phase == Phase::config ? "json" : phase == Phase::binary ? "ll" : "mlir";
-    SmallString<128> path(options.dumpPhases);
-    llvm::sys::path::append(path, getPhaseName(phase) + "." + extension);
-    files.push_back(path.str().str());
+    files.push_back(getDumpFile(options, (getPhaseName(phase) + "." + extension).str()));
   }
+  if (hasGPU(options))
+    for (const std::string &name : getGPUDumps(options))
+      files.push_back(getDumpFile(options, name));
   return files;
 }
 
@@ -215,12 +227,25 @@ Error Compilation::runPasses(Phase phase) {
   return Error::success();
 }
 
+/// Stages become GPU kernels on a copy of the module: the CPU's are made of the same ones.
+Error Compilation::makeGPUKernels() {
+  gpuModule = module->clone();
+  PassManager passes(&context);
+  buildStagesToGPUPipeline(passes);
+  if (failed(passes.run(*gpuModule)))
+    return makeError("cannot make GPU kernels");
+  if (options.dumpPhases.empty())
+    return Error::success();
+  std::string text;
+  llvm::raw_string_ostream(text) << *gpuModule << "\n";
+  return writeOutputFile(getDumpFile(options, gpuKernelsDump), text);
+}
+
 /// Dumps the text of a phase, and delivers it if the phase is the last.
 Error Compilation::finishPhase(Phase phase, StringRef text, StringRef extension) {
   if (!options.dumpPhases.empty()) {
-    SmallString<128> path(options.dumpPhases);
-    llvm::sys::path::append(path, getPhaseName(phase) + "." + extension);
-    if (Error error = writeOutputFile(path, text))
+    std::string file = getDumpFile(options, (getPhaseName(phase) + "." + extension).str());
+    if (Error error = writeOutputFile(file, text))
       return error;
   }
   if (phase != last)
@@ -261,6 +286,9 @@ Error Compilation::runPhases() {
   while (current < std::min(last, Phase::kernels)) {
     current = Phase(int(current) + 1);
     report(getPhaseName(current), 0.02 * int(current));
+    if (current == Phase::kernels && hasGPU(options))
+      if (Error error = makeGPUKernels())
+        return error;
     if (Error error = runPasses(current))
       return error;
     if (Error error = finishModule())

@@ -43,13 +43,16 @@ static std::string print(llvm::json::Value value) {
 }
 
 std::string treadle::makeInfoJson(ModuleOp module, ModelAttr model,
-                                  llvm::ArrayRef<EntryPoint> entries, const CPUTarget &target) {
+                                  llvm::ArrayRef<EntryPoint> entries, const CPUTarget &target,
+                                  llvm::ArrayRef<std::string> gpus) {
   Object info = parseFacts(model);
   info["family"] = model.getFamily();
   info["dtype"] = getStorageName(module);
   info["target"] = "cpu";
   info["cpu"] = target.cpu;
   info["triple"] = target.triple;
+  if (!gpus.empty())
+    info["gpu"] = Array(gpus);
   info["vector_bits"] = target.vectorBits;
   Array list;
   for (const EntryPoint &entry : entries)

@@ -17,10 +17,10 @@ namespace treadle {
 /// `f32` or `bf16`: how the module's weight matrices are stored.
 llvm::StringRef getStorageName(mlir::ModuleOp module);
 
-/// The `json` of treadle_model_info: the family's facts, then dtype, target,
+/// The `json` of treadle_model_info: the family's facts, then dtype, target, GPU levels,
 /// entry points and the compiler's version.
 std::string makeInfoJson(mlir::ModuleOp module, ModelAttr model, llvm::ArrayRef<EntryPoint> entries,
-                         const CPUTarget &target);
+                         const CPUTarget &target, llvm::ArrayRef<std::string> gpus);
 
 /// Digests the config in canonical form.
 Sha256Digest computeConfigDigest(ModelAttr model);

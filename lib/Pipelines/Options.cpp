@@ -11,6 +11,7 @@
 #include "Input.h"
 #include "treadle/Support/Error.h"
 #include "treadle/Target/CPU/CPUTarget.h"
+#include "treadle/Target/NVPTX/EmitPTX.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
@@ -29,14 +30,28 @@ static Error checkWord(StringRef option, StringRef value, ArrayRef<StringRef> wo
 static Error checkTargets(const CompileOptions &options) {
   if (options.targets.empty())
     return makeError("--target: expected at least one target");
-  for (StringRef target : options.targets) {
-    if (target == "cuda")
-      return makeError("--target: 'cuda' is not built into this compiler; use --target=cpu");
-    if (Error error = checkWord("target", target, {"cpu"}))
+  for (StringRef target : options.targets)
+    if (Error error = checkWord("target", target, {"cpu", "cuda"}))
+      return error;
+  if (!is_contained(options.targets, "cpu"))
+    return makeError("--target: 'cuda' goes with 'cpu', on which every library runs; use "
+                     "--target=cpu,cuda");
+  return Error::success();
+}
+
+static Error checkGPUs(const CompileOptions &options) {
+  if (!hasGPU(options))
+    return options.gpus.empty() ? Error::success() : makeError("--gpu: needs --target=cpu,cuda");
+  for (StringRef gpu : options.gpus) {
+    if (count(options.gpus, gpu) > 1)
+      return makeError("--gpu: expected different levels, got '" + gpu + "' twice");
+    if (Error error = checkGPU(gpu))
       return error;
   }
-  if (!options.gpus.empty())
-    return makeError("--gpu: needs --target=cuda, which is not built into this compiler");
+  if (options.recurrenceForm == "chunked")
+    return makeError("--recurrence-form: 'chunked' has no GPU kernels yet; use sequential");
+  if (options.from == getPhaseName(Phase::kernels))
+    return makeError("--from=kernels: has no stages, of which GPU kernels are made");
   return Error::success();
 }
 
@@ -111,8 +126,20 @@ Error treadle::checkOptions(const CompileOptions &options) {
     return error;
   if (Error error = checkPhases(options))
     return error;
+  if (Error error = checkGPUs(options))
+    return error;
   // Last, since names of CPUs are many and the likeliest to be wrong on another machine.
   return resolveCPUTarget(options.cpu, options.triple).takeError();
+}
+
+bool treadle::hasGPU(const CompileOptions &options) {
+  return is_contained(options.targets, "cuda");
+}
+
+std::string treadle::getDumpFile(const CompileOptions &options, StringRef name) {
+  SmallString<128> path(options.dumpPhases);
+  sys::path::append(path, name);
+  return path.str().str();
 }
 
 std::string treadle::getLibraryFile(const CompileOptions &options) {

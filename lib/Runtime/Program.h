@@ -43,7 +43,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(4)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(5)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -262,6 +262,18 @@ typedef struct treadle_program_cpu_feature {
 } treadle_program_cpu_feature;
 
 //===----------------------------------------------------------------------===//
+// The GPU
+//===----------------------------------------------------------------------===//
+
+/// All GPU kernels of the program, as machine code of one level, and as PTX of
+/// which a driver makes that of a later one.
+typedef struct treadle_program_gpu_code {
+  treadle_program_span level; ///< string: as the toolkit calls it, sm_80
+  treadle_program_span cubin; ///< bytes of an ELF file
+  treadle_program_span ptx;   ///< string
+} treadle_program_gpu_code;
+
+//===----------------------------------------------------------------------===//
 // The image
 //===----------------------------------------------------------------------===//
 
@@ -281,6 +293,7 @@ typedef struct treadle_program_header {
 
   treadle_program_span cpu; ///< string: the processor that entry points are for
   treadle_program_span cpu_features; ///< treadle_program_cpu_feature
+  treadle_program_span gpu_code; ///< treadle_program_gpu_code; none: CPU only
 
   /// SHA-256 of the config in canonical form.
   uint8_t config_digest[32];

@@ -400,6 +400,12 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
   header.cpu_features = image.append(llvm::ArrayRef(features));
   header.cpu = image.append(StringRef(facts.cpu));
 
+  std::vector<treadle_program_gpu_code> gpuCode;
+  for (const GPUCode &code : facts.gpuCode)
+    gpuCode.push_back({image.append(StringRef(code.gpu)), image.append(StringRef(code.cubin)),
+                       image.append(StringRef(code.ptx))});
+  header.gpu_code = image.append(llvm::ArrayRef(gpuCode));
+
   llvm::copy(facts.configDigest, header.config_digest);
   llvm::copy(facts.libraryId, header.library_id);
   header.vocab_size = model->getVocabulary();

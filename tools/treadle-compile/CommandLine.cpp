@@ -132,7 +132,8 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
        {
            {"--dtype", "f32|bf16", "how weight matrices are stored (default: f32)",
             setText(options.dtype)},
-           {"--target", "LIST", "devices: cpu (default: cpu)", setWords(options.targets)},
+           {"--target", "LIST", "devices: cpu, or cpu,cuda (default: cpu)",
+            setWords(options.targets)},
            {"--cpu", "NAME", "native (default), x86-64-v3, x86-64-v4, znver4, neoverse-v1, ...",
             setText(options.cpu)},
            {"--triple", "TRIPLE", "platform, for instance aarch64-linux-gnu (default: this one)",

@@ -42,13 +42,13 @@ struct CompileOptions {
 
   /// How weight matrices are stored: `f32` or `bf16`.
   std::string dtype = "f32";
-  /// Devices that the library runs on: `cpu`.
+  /// Devices that the library has code for: `cpu`, and with it `cuda`.
   std::vector<std::string> targets = {"cpu"};
   /// `native` or a CPU of LLVM: `x86-64-v3`, `znver4`, `neoverse-v1`, ...
   std::string cpu = "native";
   /// The platform; empty: this one.
   std::string triple;
-  /// GPU levels, with target `cuda`.
+  /// GPU levels, with target `cuda`: `sm_80` or later.
   std::vector<std::string> gpus;
   /// Positions compiled for; nothing: those of the config, at most 4096.
   std::optional<int64_t> maxContext;
@@ -84,6 +84,12 @@ struct CompileOptions {
 /// Checks everything that needs no file: words, numbers, options that exclude
 /// each other. The error is one line that names the option.
 llvm::Error checkOptions(const CompileOptions &options);
+
+/// Whether GPU kernels are asked for.
+bool hasGPU(const CompileOptions &options);
+
+/// A file of `dumpPhases`, by its name.
+std::string getDumpFile(const CompileOptions &options, llvm::StringRef name);
 
 /// The library that `options` ask for: `out`, or the config's name with `.so`.
 std::string getLibraryFile(const CompileOptions &options);

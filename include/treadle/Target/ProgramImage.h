@@ -17,6 +17,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Support/Sha256.h"
+#include "treadle/Target/NVPTX/Toolkit.h"
 #include "llvm/Support/Error.h"
 #include <string>
 #include <vector>
@@ -72,6 +73,7 @@ struct ProgramFacts {
   Sha256Digest libraryId{};
   std::string cpu;
   std::vector<CPUFeature> cpuFeatures;
+  std::vector<GPUCode> gpuCode;
   WeightsImage weights;
   std::vector<GoldenVector> golden;
 };

@@ -1,0 +1,82 @@
+//===- GPUCode.cpp - Machine code for GPUs --------------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "GPUCode.h"
+
+#include "OutputFile.h"
+#include "mlir/Pass/PassManager.h"
+#include "treadle/Support/Error.h"
+#include "treadle/Target/NVPTX/EmitPTX.h"
+#include "treadle/Target/NVPTX/Passes.h"
+
+using namespace mlir;
+using namespace treadle;
+using llvm::Error;
+using llvm::Expected;
+
+std::vector<std::string> treadle::getGPULevels(const CompileOptions &options) {
+  if (!hasGPU(options) || !options.gpus.empty())
+    return options.gpus;
+  return getUsualGPUs();
+}
+
+static std::string getPTXDump(StringRef gpu) { return ("binary." + gpu + ".ptx").str(); }
+static std::string getResourcesDump(StringRef gpu) { return ("binary." + gpu + ".txt").str(); }
+
+std::vector<std::string> treadle::getGPUDumps(const CompileOptions &options) {
+  std::vector<std::string> files = {gpuKernelsDump.str()};
+  for (const std::string &gpu : getGPULevels(options))
+    files.insert(files.end(), {getPTXDump(gpu), getResourcesDump(gpu)});
+  return files;
+}
+
+/// One line per kernel.
+static std::string printResources(const GPUCode &code) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (const KernelResources &kernel : code.kernels)
+    os << kernel.kernel << ": " << kernel.registers << " registers, " << kernel.sharedBytes
+       << " bytes of shared memory, " << kernel.stackBytes << " of stack, " << kernel.spillBytes
+       << " spilled\n";
+  return text;
+}
+
+static Error dump(const CompileOptions &options, StringRef name, StringRef text) {
+  if (options.dumpPhases.empty())
+    return Error::success();
+  return writeOutputFile(getDumpFile(options, name), text);
+}
+
+Expected<std::vector<GPUCode>> treadle::emitGPUCode(const BinaryInput &input) {
+  std::vector<GPUCode> codes;
+  if (!input.gpuModule)
+    return codes;
+  if (input.listener.warn)
+    input.listener.warn("--target: the library holds GPU kernels that this version cannot launch "
+                        "yet; it runs on the CPU");
+  OwningOpRef<ModuleOp> lowered(ModuleOp(input.gpuModule).clone());
+  PassManager passes(lowered->getContext());
+  buildKernelsToNVVMPipeline(passes);
+  if (failed(passes.run(*lowered)))
+    return makeError("cannot lower the GPU kernels");
+  gpu::GPUModuleOp kernels = *lowered->getOps<gpu::GPUModuleOp>().begin();
+  for (const std::string &gpu : getGPULevels(input.options)) {
+    Expected<std::string> ptx = emitPTX(kernels, gpu);
+    if (!ptx)
+      return ptx.takeError();
+    if (Error error = dump(input.options, getPTXDump(gpu), *ptx))
+      return std::move(error);
+    Expected<GPUCode> code = assemble(input.assembler, gpu, std::move(*ptx));
+    if (!code)
+      return code.takeError();
+    if (Error error = dump(input.options, getResourcesDump(gpu), printResources(*code)))
+      return std::move(error);
+    codes.push_back(std::move(*code));
+  }
+  return codes;
+}
