@@ -35,6 +35,7 @@ static void buildProgram(const CompileOptions &options, const HookRegistry &hook
 static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   hooks.populate(Hook::stagesBegin, passes);
   passes.addPass(createConvertTreadleToStagesPass());
+  passes.addPass(createFuseSharedInputsPass());
   passes.addPass(createFuseEpiloguesPass());
   hooks.populate(Hook::stagesEnd, passes);
   passes.addNestedPass<func::FuncOp>(createPlanArenaPass());

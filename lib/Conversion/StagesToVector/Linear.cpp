@@ -14,10 +14,11 @@
 // partial sums of the block before.
 //
 // Where several inputs share a matrix, each row of a block stands for that row of
-// every input: a weight is read once for all of them. Where columns come in groups,
-// a tile is TR rows x some groups, which run one after the other.
+// every input: a weight is read once for all of them. Where several matrices run
+// together, a unit is a panel of the smallest and as many of each as it has times
+// the outputs, and a register block holds panels of all of them. Where columns come
+// in groups, a tile is TR rows x some groups, which run one after the other.
 //
-//===----------------------------------------------------------------------===//
 
 #include "StageKernel.h"
 
@@ -30,21 +31,46 @@ using namespace treadle;
 static constexpr int64_t outputsOfGroup = 256;
 
 namespace {
-/// The operands of a product in memory.
-struct Product {
-  SmallVector<Value> inputs; // of one type
+/// A matrix in memory.
+struct Matrix {
   Value weight;
-  WeightType weightType;
   Value bias; // or null
+  int64_t outputs;
+  int64_t panels; // of a unit
+};
+
+/// An input times a matrix.
+struct Product {
+  unsigned input, matrix;
+  Value result; // in the body of the stage
+};
+
+/// What runs together: products with as much of K, by weights of one type, as many of each matrix.
+struct Products {
+  SmallVector<Value> inputs; // in memory
+  SmallVector<Matrix> matrices;
+  SmallVector<Product> products; // by matrix
+  WeightType type;               // of the first matrix
   int64_t groups;
 };
 
-/// Rows [row, row + rows) of every input and panels [panel, panel + panels) of one register block.
-struct RegisterBlock {
-  Value row;
-  int64_t rows;
-  Value panel;
-  int64_t panels;
+/// Rows [first, first + count) of the tile, of every input.
+struct Rows {
+  Value first;
+  int64_t count;
+};
+
+/// A block of K: words [first, first + count).
+struct Words {
+  Value first;
+  int64_t count;
+  bool isFirst, isLast;
+};
+
+/// A panel of each of some matrices with as many outputs.
+struct Panels {
+  Value index;
+  ArrayRef<unsigned> matrices;
 };
 
 /// Weights that a register block asks for while it runs: of a panel, the line of element `first`
@@ -58,26 +84,34 @@ struct Prefetch {
 
 class LinearEmitter {
 public:
-  LinearEmitter(StageKernel &kernel, Product operands)
-      : kernel(kernel), b(kernel.builder()), product(std::move(operands)),
-        isBF16(product.weightType.getElementType().isBF16()),
-        isStack(product.weightType.getShape().size() == 3),
-        outputs(product.weightType.getShape().take_back(2)[0]),
-        inner(product.weightType.getShape().back()), tileRows(kernel.tileSize(0)),
-        tileOutputs(product.groups > 1 ? std::min(outputs, outputsOfGroup) : kernel.tileSize(1)) {
-    int64_t numInputs = product.inputs.size();
+  LinearEmitter(StageKernel &kernel, Products operands)
+      : kernel(kernel), b(kernel.builder()), work(std::move(operands)),
+        isBF16(work.type.getElementType().isBF16()), isStack(work.type.getShape().size() == 3),
+        inner(work.type.getShape().back()), tileRows(kernel.tileSize(0)),
+        tileOutputs(work.groups > 1 ? std::min(work.matrices[0].outputs, outputsOfGroup)
+                                    : kernel.tileSize(1)),
+        perMatrix(work.products.size() / work.matrices.size()) {
     words = llvm::divideCeilSigned(inner, isBF16 ? 2 : 1);
     const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
     blockWords = std::min(words, tileRows == 1 ? options.singleRowWords : options.blockWords);
-    registerRows = std::max<int64_t>(1, options.registerRows / numInputs);
-    if (words > blockWords)
-      partials = kernel.allocate(
-          {numInputs, tileRows, int64_t(llvm::alignTo(tileOutputs, panelWidth))}, b.getF32Type());
+    registerRows = std::max<int64_t>(1, options.registerRows / perMatrix);
+    for (const Product &product : work.products) {
+      int64_t width = llvm::alignTo(tileOutputs, panelWidth) * work.matrices[product.matrix].panels;
+      if (words > blockWords)
+        partials.push_back(kernel.allocate({tileRows, width}, b.getF32Type()));
+    }
     if (isBF16) {
       // Whole vectors are rounded, so a row ends on a border of lanes.
-      rounded = kernel.allocate({numInputs, std::min(tileRows, registerRows),
+      rounded = kernel.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
                                  int64_t(llvm::alignTo(2 * blockWords, numLanes))},
                                 options.bf16Dot ? Type(b.getI16Type()) : Type(b.getF32Type()));
+    }
+    for (unsigned i = 0; i < work.matrices.size(); ++i) {
+      auto isAlike = [&](ArrayRef<unsigned> others) {
+        return work.matrices[others[0]].outputs == work.matrices[i].outputs;
+      };
+      auto found = llvm::find_if(alike, isAlike);
+      (found == alike.end() ? alike.emplace_back() : *found).push_back(i);
     }
   }
 
@@ -85,49 +119,57 @@ public:
 
 private:
   void emitOutputs();
-  void emitRowBlock(Value row, int64_t rows, Value firstWord, int64_t numWords, bool isFirst,
-                    bool isLast);
-  void roundRows(Value row, int64_t rows, Value firstWord, int64_t numWords);
-  void emitPanels(RegisterBlock block, Value firstWord, int64_t numWords, bool isFirst,
-                  bool isLast);
-  std::optional<Prefetch> findNext(RegisterBlock block, Value firstWord, int64_t numWords,
-                                   bool isLast);
+  void emitRowBlock(Rows rows, Words block);
+  void roundRows(Rows rows, Words block);
+  int64_t panelsOfUnit();
+  int64_t chooseUnits(int64_t panelsAtOnce);
+  void emitUnits(Rows rows, Value first, int64_t count, int64_t panelsAtOnce, Words block);
+  void emitPanels(Rows rows, ArrayRef<Panels> panels, Words block);
+  std::optional<Prefetch> findNext(Rows rows, ArrayRef<Panels> panels, Words block);
   void prefetch(const Prefetch &next, Value word);
-  void storeSum(Value sum, unsigned input, Value row, Value panel);
-  SmallVector<Value> multiply(RegisterBlock block, Value firstWord, Value word,
+  void storeSums(ArrayRef<Value> sums, Value row, const Panels &panels);
+  SmallVector<Value> multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord, Value word,
                               ValueRange accumulators);
   Value multiplyBF16(Value weights, unsigned input, int64_t row, Value word, Value accumulator);
-  void forRowBlocks(function_ref<void(Value, int64_t)> body);
+  void forRowBlocks(function_ref<void(Rows)> body);
 
+  /// The products of a matrix.
+  ArrayRef<Product> productsOf(unsigned matrix) {
+    return ArrayRef(work.products).slice(matrix * perMatrix, perMatrix);
+  }
   Value columnOf(Value panel) { return b.mul(panel, b.index(panelWidth)); }
   Value at(Value base, int64_t offset) { return b.add(base, b.index(offset)); }
 
   StageKernel &kernel;
   LaneBuilder &b;
-  Product product;
+  Products work;
   bool isBF16, isStack;
-  int64_t outputs, inner, tileRows, tileOutputs, words, blockWords, registerRows;
-  Value partials; // [inputs][tile rows][tile outputs] sums of the blocks of K so far
-  Value rounded;  // [inputs][register rows][block of K] activations rounded to bf16
-  // The outputs that run at present.
+  int64_t inner, tileRows, tileOutputs, perMatrix, words, blockWords, registerRows;
+  SmallVector<SmallVector<unsigned>> alike; // matrices with as many outputs
+  SmallVector<Value> partials; // of each product, [tile rows][tile outputs]: of K so far
+  Value rounded;               // [inputs][register rows][block of K] activations rounded to bf16
+  // The outputs that run at present; of several matrices, in units.
   Value group, firstOutput, endOutput;
 };
 } // namespace
 
 /// The rows of the tile, granule by granule, in register blocks whose sizes differ by at most one.
-void LinearEmitter::forRowBlocks(function_ref<void(Value, int64_t)> body) {
+void LinearEmitter::forRowBlocks(function_ref<void(Rows)> body) {
   int64_t granule = kernel.hasWholeGranules() ? rowGranule : tileRows;
-  b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), granule,
-         [&](Value first) { b.forBlocks(first, granule, registerRows, body); });
+  b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), granule, [&](Value first) {
+    b.forBlocks(first, granule, registerRows,
+                [&](Value row, int64_t count) { body({row, count}); });
+  });
 }
 
 void LinearEmitter::emit() {
-  if (product.groups == 1) {
+  if (work.groups == 1) {
     group = b.index(0);
     firstOutput = kernel.begin(1);
     endOutput = kernel.end(1);
     return emitOutputs();
   }
+  int64_t outputs = work.matrices[0].outputs;
   b.loop(kernel.begin(1), kernel.end(1), 1, [&](Value index) {
     group = index;
     b.loop(b.index(0), b.index(outputs), tileOutputs, [&](Value first) {
@@ -140,64 +182,73 @@ void LinearEmitter::emit() {
 
 /// Outputs [firstOutput, endOutput) of one group, for all rows of the tile.
 void LinearEmitter::emitOutputs() {
+  auto runBlock = [&](Words block) { forRowBlocks([&](Rows rows) { emitRowBlock(rows, block); }); };
   int64_t whole = words / blockWords, rest = words % blockWords;
-  if (whole == 1 && rest == 0) {
-    forRowBlocks([&](Value row, int64_t rows) {
-      emitRowBlock(row, rows, b.index(0), words, /*isFirst=*/true, /*isLast=*/true);
-    });
-    return;
-  }
-  auto runBlock = [&](Value firstWord, int64_t numWords, bool isFirst, bool isLast) {
-    forRowBlocks([&](Value row, int64_t rows) {
-      emitRowBlock(row, rows, firstWord, numWords, isFirst, isLast);
-    });
-  };
+  if (whole == 1 && rest == 0)
+    return runBlock({b.index(0), words, /*isFirst=*/true, /*isLast=*/true});
   // The first block starts the chains, the last one ends in the epilogue.
   int64_t lastWords = rest == 0 ? blockWords : rest;
   int64_t lastBegin = words - lastWords;
-  runBlock(b.index(0), blockWords, true, false);
+  runBlock({b.index(0), blockWords, true, false});
   if (lastBegin > blockWords)
     b.loop(b.index(blockWords), b.index(lastBegin), blockWords,
-           [&](Value firstWord) { runBlock(firstWord, blockWords, false, false); });
-  runBlock(b.index(lastBegin), lastWords, false, true);
+           [&](Value firstWord) { runBlock({firstWord, blockWords, false, false}); });
+  runBlock({b.index(lastBegin), lastWords, false, true});
+}
+
+int64_t LinearEmitter::panelsOfUnit() {
+  int64_t panels = 0;
+  for (const Matrix &matrix : work.matrices)
+    panels += matrix.panels;
+  return panels;
+}
+
+/// Units of a register block: as few blocks as the tile can be cut into, where a block of what is
+/// left over counts as many times as it has units.
+int64_t LinearEmitter::chooseUnits(int64_t panelsAtOnce) {
+  int64_t units = llvm::divideCeilSigned(tileOutputs, panelWidth);
+  int64_t most = std::clamp<int64_t>(panelsAtOnce / panelsOfUnit(), 1, units);
+  auto blocks = [&](int64_t size) { return units / size + units % size; };
+  int64_t best = most;
+  for (int64_t size = most - 1; size > 0; --size)
+    if (blocks(size) < blocks(best))
+      best = size;
+  return best;
 }
 
 /// All panels of the tile for a block of rows.
-void LinearEmitter::emitRowBlock(Value row, int64_t rows, Value firstWord, int64_t numWords,
-                                 bool isFirst, bool isLast) {
+void LinearEmitter::emitRowBlock(Rows rows, Words block) {
   if (isBF16)
-    roundRows(row, rows, firstWord, numWords);
-  // The interval of outputs, in panels; only the last panel of a matrix may be partial.
-  Value begin = arith::DivUIOp::create(b, firstOutput, b.index(panelWidth));
-  Value end = arith::CeilDivUIOp::create(b, endOutput, b.index(panelWidth));
+    roundRows(rows, block);
   // A single row needs panels for independent chains; rows of several inputs are such chains too.
   const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
-  int64_t atOnce = options.registerPanels;
-  if (rows == 1)
-    atOnce = std::max<int64_t>(atOnce, options.singleRowPanels / product.inputs.size());
-  Value wholeGroups = arith::DivUIOp::create(b, b.sub(end, begin), b.index(atOnce));
-  Value middle = b.add(begin, b.mul(wholeGroups, b.index(atOnce)));
-  b.loop(begin, middle, atOnce, [&](Value panel) {
-    emitPanels({row, rows, panel, atOnce}, firstWord, numWords, isFirst, isLast);
-  });
+  int64_t panelsAtOnce = options.registerPanels;
+  if (rows.count == 1)
+    panelsAtOnce = std::max<int64_t>(panelsAtOnce, options.singleRowPanels / perMatrix);
+  int64_t atOnce = chooseUnits(panelsAtOnce);
+  // The interval of outputs, in units; only the last panel of a matrix may be partial.
+  Value begin = arith::DivUIOp::create(b, firstOutput, b.index(panelWidth));
+  Value end = arith::CeilDivUIOp::create(b, endOutput, b.index(panelWidth));
+  Value wholeBlocks = arith::DivUIOp::create(b, b.sub(end, begin), b.index(atOnce));
+  Value middle = b.add(begin, b.mul(wholeBlocks, b.index(atOnce)));
+  b.loop(begin, middle, atOnce,
+         [&](Value unit) { emitUnits(rows, unit, atOnce, panelsAtOnce, block); });
   if (atOnce > 1)
-    b.loop(middle, end, 1, [&](Value panel) {
-      emitPanels({row, rows, panel, 1}, firstWord, numWords, isFirst, isLast);
-    });
+    b.loop(middle, end, 1, [&](Value unit) { emitUnits(rows, unit, 1, panelsAtOnce, block); });
 }
 
 /// Rounds a block of K of some rows to bf16. What lies behind the last column of the group is 0,
 /// like the padding of the panels.
-void LinearEmitter::roundRows(Value row, int64_t rows, Value firstWord, int64_t numWords) {
-  Value firstColumn = b.mul(firstWord, b.index(2));
+void LinearEmitter::roundRows(Rows rows, Words block) {
+  Value firstColumn = b.mul(block.first, b.index(2));
   Value origin = b.mul(group, b.index(inner));
-  for (unsigned i = 0; i < product.inputs.size(); ++i)
-    for (int64_t r = 0; r < rows; ++r) {
-      Value source = b.add(kernel.begin(0), at(row, r));
-      b.loop(b.index(0), b.index(2 * numWords), numLanes, [&](Value column) {
+  for (unsigned i = 0; i < work.inputs.size(); ++i)
+    for (int64_t r = 0; r < rows.count; ++r) {
+      Value source = b.add(kernel.begin(0), at(rows.first, r));
+      b.loop(b.index(0), b.index(2 * block.count), numLanes, [&](Value column) {
         Value from = b.add(firstColumn, column);
         Value mask = inner % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(inner), from));
-        Value x = b.load(product.inputs[i], {source, b.add(origin, from)}, mask);
+        Value x = b.load(work.inputs[i], {source, b.add(origin, from)}, mask);
         if (!kernel.getOptions().bf16Dot)
           x = b.roundToBF16(x);
         b.store(x, rounded, {b.index(i), b.index(r), column});
@@ -205,60 +256,94 @@ void LinearEmitter::roundRows(Value row, int64_t rows, Value firstWord, int64_t 
     }
 }
 
-void LinearEmitter::emitPanels(RegisterBlock block, Value firstWord, int64_t numWords, bool isFirst,
-                               bool isLast) {
-  auto forEach = [&](function_ref<void(unsigned, int64_t, int64_t)> body) {
-    for (int64_t r = 0; r < block.rows; ++r)
-      for (unsigned i = 0; i < product.inputs.size(); ++i)
-        for (int64_t p = 0; p < block.panels; ++p)
-          body(i, r, p);
+/// Some units, in alike register blocks of up to `panelsAtOnce` panels. Panels with the same
+/// columns stay together, so that what follows elementwise can combine them.
+void LinearEmitter::emitUnits(Rows rows, Value first, int64_t count, int64_t panelsAtOnce,
+                              Words block) {
+  int64_t total = count * panelsOfUnit();
+  int64_t most = llvm::divideCeilSigned(total, llvm::divideCeilSigned(total, panelsAtOnce));
+  SmallVector<Panels> panels;
+  int64_t size = 0;
+  auto flush = [&] {
+    if (!panels.empty())
+      emitPanels(rows, panels, block);
+    panels.clear();
+    size = 0;
   };
-  auto partialAt = [&](unsigned i, int64_t r, int64_t p) -> SmallVector<Value> {
-    Value column = b.sub(columnOf(at(block.panel, p)), firstOutput);
-    return {b.index(i), at(block.row, r), column};
-  };
+  for (int64_t unit = 0; unit < count; ++unit)
+    for (ArrayRef<unsigned> matrices : alike) {
+      int64_t numPanels = work.matrices[matrices[0]].panels;
+      for (int64_t p = 0; p < numPanels; ++p) {
+        if (size + int64_t(matrices.size()) > most)
+          flush();
+        panels.push_back({at(b.mul(at(first, unit), b.index(numPanels)), p), matrices});
+        size += matrices.size();
+      }
+    }
+  flush();
+}
 
-  SmallVector<Value> accumulators;
-  forEach([&](unsigned i, int64_t r, int64_t p) {
-    accumulators.push_back(isFirst ? b.splat(0.0f) : b.load(partials, partialAt(i, r, p)));
-  });
-  std::optional<Prefetch> next = findNext(block, firstWord, numWords, isLast);
-  accumulators = llvm::to_vector(
-      b.loop(b.index(0), b.index(numWords), 1, accumulators, [&](Value word, ValueRange sums) {
+/// One register block. Sums are ordered by panels, their matrices, rows, and products of a matrix.
+void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) {
+  auto partialAt = [&](const Panels &of, unsigned matrix, int64_t row) -> SmallVector<Value> {
+    Value origin = b.mul(firstOutput, b.index(work.matrices[matrix].panels));
+    return {at(rows.first, row), b.sub(columnOf(of.index), origin)};
+  };
+  SmallVector<Value> sums;
+  for (const Panels &of : panels)
+    for (unsigned matrix : of.matrices)
+      for (int64_t r = 0; r < rows.count; ++r)
+        for (int64_t i = 0; i < perMatrix; ++i)
+          sums.push_back(block.isFirst
+                             ? b.splat(0.0f)
+                             : b.load(partials[matrix * perMatrix + i], partialAt(of, matrix, r)));
+  std::optional<Prefetch> next = findNext(rows, panels, block);
+  sums = llvm::to_vector(
+      b.loop(b.index(0), b.index(block.count), 1, sums, [&](Value word, ValueRange sums) {
         if (next)
           prefetch(*next, word);
-        return multiply(block, firstWord, word, sums);
+        return multiply(rows, panels, block.first, word, sums);
       }));
-  const Value *nextSum = accumulators.begin();
-  forEach([&](unsigned i, int64_t r, int64_t p) {
-    Value sum = *nextSum++;
-    if (isLast)
-      storeSum(sum, i, b.add(kernel.begin(0), at(block.row, r)), at(block.panel, p));
-    else
-      b.store(sum, partials, partialAt(i, r, p));
-  });
+  ArrayRef<Value> rest = sums;
+  for (const Panels &of : panels) {
+    ArrayRef<Value> here = rest.take_front(of.matrices.size() * rows.count * perMatrix);
+    rest = rest.drop_front(here.size());
+    for (int64_t r = 0; r < rows.count; ++r) {
+      SmallVector<Value> ofRow; // by matrix and product
+      for (size_t m = 0; m < of.matrices.size(); ++m)
+        llvm::append_range(ofRow, here.slice((m * rows.count + r) * perMatrix, perMatrix));
+      if (block.isLast) {
+        storeSums(ofRow, b.add(kernel.begin(0), at(rows.first, r)), of);
+        continue;
+      }
+      for (auto [i, sum] : llvm::enumerate(ofRow)) {
+        unsigned matrix = of.matrices[i / perMatrix];
+        b.store(sum, partials[matrix * perMatrix + i % perMatrix], partialAt(of, matrix, r));
+      }
+    }
+  }
 }
 
 /// The weights of these panels that are needed next: in the next block of K, or of outputs.
 /// Without, the first rows of a block would wait for memory. Each row of a whole tile asks for its
-/// part.
-std::optional<Prefetch> LinearEmitter::findNext(RegisterBlock block, Value firstWord,
-                                                int64_t numWords, bool isLast) {
-  int64_t wordsPerRow = llvm::divideCeilSigned(block.panels * blockWords, tileRows);
+/// part. Several matrices run together where rows are few.
+std::optional<Prefetch> LinearEmitter::findNext(Rows rows, ArrayRef<Panels> panels, Words block) {
+  int64_t wordsPerRow = llvm::divideCeilSigned(int64_t(panels.size()) * blockWords, tileRows);
   Prefetch next;
-  next.step = llvm::divideCeilSigned(block.rows * wordsPerRow * numLanes, numWords);
-  int64_t reach = llvm::divideCeilSigned(next.step * numWords, numLanes);
-  if (!kernel.hasWholeGranules() || words < reach)
+  next.step = llvm::divideCeilSigned(rows.count * wordsPerRow * numLanes, block.count);
+  int64_t reach = llvm::divideCeilSigned(next.step * block.count, numLanes);
+  if (!kernel.hasWholeGranules() || words < reach || work.matrices.size() > 1)
     return std::nullopt;
-  Value word = b.mul(block.row, b.index(wordsPerRow)), size = b.index(blockWords);
-  Value panel = b.add(block.panel, Value(arith::DivUIOp::create(b, word, size)));
+  Value word = b.mul(rows.first, b.index(wordsPerRow)), size = b.index(blockWords);
+  Value panel = b.add(panels[0].index, Value(arith::DivUIOp::create(b, word, size)));
   word = arith::RemUIOp::create(b, word, size);
-  if (isLast)
+  if (block.isLast)
     panel = at(panel, tileOutputs / panelWidth);
   else
-    word = b.add(word, at(firstWord, numWords));
+    word = b.add(word, at(block.first, block.count));
   // Behind the end of the matrix there is nothing to ask for.
-  panel = b.minimum(panel, b.index(llvm::divideCeilSigned(outputs, panelWidth) - 1));
+  const Matrix &matrix = work.matrices[0];
+  panel = b.minimum(panel, b.index(llvm::divideCeilSigned(matrix.outputs, panelWidth) - 1));
   word = b.minimum(word, b.index(words - reach));
 
   SmallVector<ReassociationIndices> dims = {{0}, {1, 2}};
@@ -267,7 +352,7 @@ std::optional<Prefetch> LinearEmitter::findNext(RegisterBlock block, Value first
     next.panel.push_back(group);
   }
   next.panel.push_back(panel);
-  next.lines = memref::CollapseShapeOp::create(b, product.weight, dims);
+  next.lines = memref::CollapseShapeOp::create(b, matrix.weight, dims);
   next.first = b.mul(word, b.index(numLanes));
   return next;
 }
@@ -279,46 +364,56 @@ void LinearEmitter::prefetch(const Prefetch &next, Value word) {
                              /*isDataCache=*/true);
 }
 
-/// Adds the bias to 16 finished sums and hands them on.
-void LinearEmitter::storeSum(Value sum, unsigned input, Value row, Value panel) {
-  Value column = columnOf(panel);
+/// Adds the biases to finished sums of 16 columns, by matrix and product, and hands them on.
+void LinearEmitter::storeSums(ArrayRef<Value> sums, Value row, const Panels &panels) {
+  Value column = columnOf(panels.index);
+  int64_t outputs = work.matrices[panels.matrices[0]].outputs;
   Value mask = outputs % panelWidth == 0 ? Value() : b.maskBelow(b.sub(b.index(outputs), column));
-  if (product.bias) {
-    SmallVector<Value> place = {column};
-    if (isStack)
-      place.insert(place.begin(), group);
-    sum = arith::AddFOp::create(b, sum, b.load(product.bias, place, mask));
+  StageKernel::Lanes results;
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    unsigned matrix = panels.matrices[i / perMatrix];
+    Value finished = sum;
+    if (Value bias = work.matrices[matrix].bias) {
+      SmallVector<Value> place = {column};
+      if (isStack)
+        place.insert(place.begin(), group);
+      finished = arith::AddFOp::create(b, sum, b.load(bias, place, mask));
+    }
+    results[productsOf(matrix)[i % perMatrix].result] = finished;
   }
   Value origin = b.mul(group, b.index(outputs));
-  kernel.storeResult(sum, row, b.add(origin, column), mask, input);
+  kernel.storeResults(results, row, b.add(origin, column), mask);
 }
 
 /// One word of K: a rank-1 update of the register block. Panel by panel, so that few weights are
 /// in registers at a time.
-SmallVector<Value> LinearEmitter::multiply(RegisterBlock block, Value firstWord, Value word,
-                                           ValueRange accumulators) {
+SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord,
+                                           Value word, ValueRange accumulators) {
   Value from = b.add(firstWord, word);
   Value column = b.add(b.mul(group, b.index(inner)), from);
-  VectorType type = b.lanes(cast<MemRefType>(product.weight.getType()).getElementType());
   SmallVector<Value> sums(accumulators);
-  for (int64_t p = 0; p < block.panels; ++p) {
-    SmallVector<Value> place = {at(block.panel, p), from, b.index(0)};
-    if (isStack)
-      place.insert(place.begin(), group);
-    Value weights = vector::LoadOp::create(b, type, product.weight, place);
-    for (int64_t r = 0; r < block.rows; ++r) {
-      for (auto [i, input] : llvm::enumerate(product.inputs)) {
-        Value &sum = sums[(r * product.inputs.size() + i) * block.panels + p];
-        if (isBF16) {
-          sum = multiplyBF16(weights, i, r, word, sum);
-          continue;
+  Value *sum = sums.begin();
+  for (const Panels &of : panels)
+    for (unsigned matrix : of.matrices) {
+      Value memory = work.matrices[matrix].weight;
+      VectorType type = b.lanes(cast<MemRefType>(memory.getType()).getElementType());
+      SmallVector<Value> place = {of.index, from, b.index(0)};
+      if (isStack)
+        place.insert(place.begin(), group);
+      Value weights = vector::LoadOp::create(b, type, memory, place);
+      for (int64_t r = 0; r < rows.count; ++r)
+        for (const Product &product : productsOf(matrix)) {
+          if (isBF16) {
+            *sum = multiplyBF16(weights, product.input, r, word, *sum);
+          } else {
+            Value row = b.add(kernel.begin(0), at(rows.first, r));
+            Value x =
+                memref::LoadOp::create(b, work.inputs[product.input], ValueRange{row, column});
+            *sum = b.fma(b.broadcast(x), weights, *sum);
+          }
+          ++sum;
         }
-        Value row = b.add(kernel.begin(0), at(block.row, r));
-        Value x = memref::LoadOp::create(b, input, ValueRange{row, column});
-        sum = b.fma(b.broadcast(x), weights, sum);
-      }
     }
-  }
   return sums;
 }
 
@@ -344,22 +439,34 @@ Value LinearEmitter::multiplyBF16(Value weights, unsigned input, int64_t row, Va
   return b.fma(broadcastAt(column), b.lowBF16(weights), sum);
 }
 
-void treadle::emitLinear(StageKernel &kernel, LinearOp op) {
-  Value bias = op.getBias() ? kernel.operand(op.getBias()) : Value();
-  LinearEmitter(kernel, {{kernel.operand(op.getInput())},
-                         kernel.operand(op.getWeight()),
-                         op.getWeight().getType(),
-                         bias,
-                         int64_t(op.getGroups())})
-      .emit();
+/// The `linear` ops of a step: each a matrix of its own, some with the same input.
+void treadle::emitLinears(StageKernel &kernel) {
+  Operation *front = kernel.cores().front();
+  auto first = cast<LinearOp>(front);
+  Products work{{}, {}, {}, first.getWeight().getType(), int64_t(first.getGroups())};
+  for (StageCoreOpInterface core : kernel.cores()) {
+    auto op = cast<LinearOp>(core.getOperation());
+    Value input = kernel.operand(op.getInput());
+    unsigned place = llvm::find(work.inputs, input) - work.inputs.begin();
+    if (place == work.inputs.size())
+      work.inputs.push_back(input);
+    int64_t outputs = op.getWeight().getType().getShape().take_back(2)[0];
+    Value bias = op.getBias() ? kernel.operand(op.getBias()) : Value();
+    work.products.push_back({place, unsigned(work.matrices.size()), op.getResult()});
+    work.matrices.push_back({kernel.operand(op.getWeight()), bias, outputs,
+                             work.groups > 1 ? 1 : outputs / kernel.extent(1)});
+  }
+  LinearEmitter(kernel, std::move(work)).emit();
 }
 
 void treadle::emitJointLinear(StageKernel &kernel, JointLinearOp op) {
-  SmallVector<Value> inputs;
-  for (Value input : op.getInputs())
-    inputs.push_back(kernel.operand(input));
   Value bias = op.getBias() ? kernel.operand(op.getBias()) : Value();
-  LinearEmitter(kernel, {std::move(inputs), kernel.operand(op.getWeight()),
-                         op.getWeight().getType(), bias, /*groups=*/1})
-      .emit();
+  WeightType type = op.getWeight().getType();
+  Matrix matrix{kernel.operand(op.getWeight()), bias, type.getShape()[0], /*panels=*/1};
+  Products work{{}, {matrix}, {}, type, /*groups=*/1};
+  for (auto [i, input] : llvm::enumerate(op.getInputs())) {
+    work.inputs.push_back(kernel.operand(input));
+    work.products.push_back({unsigned(i), 0, op.getOutputs()[i]});
+  }
+  LinearEmitter(kernel, std::move(work)).emit();
 }

@@ -10,6 +10,8 @@
 
 #include "llvm/ADT/TypeSwitch.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace treadle;
 
@@ -52,8 +54,186 @@ StageKernel::StageKernel(StageOp stage, func::FuncOp function,
     if (auto memory = dyn_cast<MemRefType>(argument.getType());
         !openRows && memory && memory.getRank() > 0 && memory.isDynamicDim(0))
       openRows = memref::DimOp::create(b, argument, b.index(0));
-  openTileLoop(block.getArgument(block.getNumArguments() - 2),
-               block.getArgument(block.getNumArguments() - 1));
+  planSteps();
+  planStores();
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+/// The nearest core ops, before `value`, that it depends on: the results of theirs that it is made
+/// of, elementwise.
+static void collectParts(Value value, SmallVectorImpl<Value> &parts) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return;
+  if (!isa<StageCoreOpInterface>(op)) {
+    for (Value operand : op->getOperands())
+      collectParts(operand, parts);
+  } else if (!llvm::is_contained(parts, value)) {
+    parts.push_back(value);
+  }
+}
+
+/// The extents of core ops that are cut alike: what divides those of each.
+static SmallVector<int64_t> commonExtents(ArrayRef<StageCoreOpInterface> cores) {
+  SmallVector<int64_t> extents;
+  for (StageCoreOpInterface core : cores)
+    for (auto [dim, iteration] : llvm::enumerate(core.getIterationDims())) {
+      if (dim == extents.size())
+        extents.push_back(iteration.getExtent());
+      else if (extents[dim] != iteration.getExtent()) // of what is not rows: known
+        extents[dim] = std::gcd(extents[dim], iteration.getExtent());
+    }
+  return extents;
+}
+
+/// Products that take as much of K share their loop over it. The same share of each must be whole
+/// panels.
+static bool runTogether(ArrayRef<StageCoreOpInterface> cores) {
+  int64_t outputs = commonExtents(cores)[1];
+  Operation *front = cores.front();
+  WeightType first = cast<LinearOp>(front).getWeight().getType();
+  return llvm::all_of(cores, [&](StageCoreOpInterface core) {
+    auto type = cast<LinearOp>(core.getOperation()).getWeight().getType();
+    return type.getElementType() == first.getElementType() &&
+           type.getShape()[1] == first.getShape()[1] &&
+           (type.getShape()[0] == outputs || outputs % panelWidth == 0);
+  });
+}
+
+static bool isPlainLinear(Operation *op) {
+  auto linear = dyn_cast<LinearOp>(op);
+  return linear && linear.getGroups() == 1;
+}
+
+/// Gathers core ops, first those of the prologue, with those behind them that can run in the same
+/// step.
+void StageKernel::planSteps() {
+  SmallVector<StageCoreOpInterface> cores = stage.getCores();
+  std::stable_partition(cores.begin(), cores.end(), StageOp::isPrologue);
+  if (cores.empty())
+    addStep({});
+  for (auto [i, core] : llvm::enumerate(cores)) {
+    if (stepOf.contains(core))
+      continue;
+    unsigned index = steps.size();
+    auto isComputedBefore = [&](Value part) {
+      auto known = stepOf.find(part.getDefiningOp());
+      return known != stepOf.end() && known->second < index;
+    };
+    SmallVector<StageCoreOpInterface> group = {core};
+    stepOf[core] = index;
+    for (StageCoreOpInterface next : ArrayRef(cores).drop_front(i + 1)) {
+      SmallVector<Value> parts;
+      for (Value operand : next->getOperands())
+        collectParts(operand, parts);
+      if (stepOf.contains(next) || !isPlainLinear(core) || !isPlainLinear(next) ||
+          StageOp::isPrologue(core) != StageOp::isPrologue(next) ||
+          !llvm::all_of(parts, isComputedBefore))
+        continue;
+      group.push_back(next);
+      if (runTogether(group))
+        stepOf[next] = index;
+      else
+        group.pop_back();
+    }
+    addStep(group);
+  }
+}
+
+void StageKernel::addStep(ArrayRef<StageCoreOpInterface> cores) {
+  Step &added = steps.emplace_back();
+  llvm::append_range(added.cores, cores);
+  added.isPrologue = !cores.empty() && StageOp::isPrologue(cores.front());
+  if (cores.empty())
+    for (unsigned dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
+      added.extents.push_back(stage.getExtent(dim));
+  else
+    added.extents = commonExtents(cores);
+  added.sizes = added.extents;
+  if (!added.isPrologue)
+    for (auto [dim, size] : llvm::enumerate(stage.getTile()->getSizes()))
+      added.sizes[dim] = size * shareOf(added, dim);
+}
+
+/// How many of a tiled step's numbers stand for one of the stage's in a dimension.
+int64_t StageKernel::shareOf(const Step &of, unsigned dim) {
+  return of.extents[dim] / stage.getExtent(dim); // 1 of open rows
+}
+
+/// What core ops take and what the stage yields is stored.
+void StageKernel::planStores() {
+  for (StageCoreOpInterface core : stage.getCores())
+    for (Value operand : core->getOperands())
+      if (isa<RankedTensorType>(operand.getType()) && !operands.contains(operand))
+        planScratch(operand);
+  for (auto [value, memory] : llvm::zip(stage.getBody()->getTerminator()->getOperands(), results))
+    planStore(value, memory);
+}
+
+void StageKernel::planScratch(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  Value memory = allocate(type.getShape(), type.getElementType());
+  operands.map(value, memory);
+  planStore(value, memory);
+}
+
+/// A value is stored in the last of the steps that compute parts of it; what earlier ones
+/// contribute is in memory by then.
+void StageKernel::planStore(Value value, Value memory) {
+  SmallVector<Value> parts;
+  collectParts(value, parts);
+  auto stepOfPart = [&](Value part) { return stepOf.lookup(part.getDefiningOp()); };
+  Stored stored{value, memory, {}, std::nullopt};
+  for (Value part : parts)
+    stored.step = std::max(stored.step.value_or(0), stepOfPart(part));
+  if (stage.getCores().empty())
+    stored.step = 0;
+  for (Value part : parts) {
+    if (stepOfPart(part) == *stored.step)
+      stored.parts.push_back(part);
+    else if (!operands.contains(part))
+      planScratch(part);
+  }
+  stores.push_back(std::move(stored));
+}
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+LogicalResult StageKernel::emit() {
+  Block &block = function.getBody().front();
+  Value first = block.getArgument(block.getNumArguments() - 2);
+  Value end = block.getArgument(block.getNumArguments() - 1);
+  auto emitSteps = [&](bool isPrologue) {
+    for (const Step &next : steps) {
+      if (next.isPrologue != isPrologue)
+        continue;
+      beginStep(next);
+      if (failed(emitStep(*this)))
+        return failure();
+    }
+    return success();
+  };
+
+  auto isOfInputs = [](const Stored &stored) { return !stored.step; };
+  if (llvm::any_of(steps, [](const Step &step) { return step.isPrologue; }) ||
+      llvm::any_of(stores, isOfInputs)) {
+    // A member without tiles must not even read: what the prologue takes may not be there yet.
+    Value hasTiles = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, end);
+    auto guarded = scf::IfOp::create(b, hasTiles, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(guarded.thenBlock());
+    for (const Stored &stored : llvm::make_filter_range(stores, isOfInputs))
+      storeWhole(stored);
+    if (failed(emitSteps(/*isPrologue=*/true)))
+      return failure();
+  }
+  openTileLoop(first, end);
+  return emitSteps(/*isPrologue=*/false);
 }
 
 void StageKernel::openTileLoop(Value first, Value end) {
@@ -62,8 +242,9 @@ void StageKernel::openTileLoop(Value first, Value end) {
   // Dimension 0 runs fastest: the rows of a matrix pass by while a block of weights is in cache.
   Value rest = loop.getInductionVar();
   for (unsigned dim = 0, e = stage.getIterations().size(); dim < e; ++dim) {
-    bool isOpen = ShapedType::isDynamic(stage.getExtent(dim));
-    Value size = b.index(tileSize(dim)), limit = this->limit(dim);
+    int64_t extent = stage.getExtent(dim), tile = stage.getTile()->getSizes()[dim];
+    bool isOpen = ShapedType::isDynamic(extent);
+    Value size = b.index(tile), limit = limitOf(extent);
     Value position = rest;
     if (!isOpen && stage.getNumTiles(dim) == 1) {
       position = b.index(0);
@@ -73,20 +254,37 @@ void StageKernel::openTileLoop(Value first, Value end) {
       rest = arith::DivUIOp::create(b, rest, tiles);
     }
     Value begin = b.mul(position, size);
-    begins.push_back(begin);
+    tileBegins.push_back(begin);
     Value whole = b.add(begin, size);
-    bool isEven = (isOpen ? rowGranule : extent(dim)) % tileSize(dim) == 0;
-    ends.push_back(isEven ? whole : b.minimum(whole, limit));
+    bool isEven = (isOpen ? rowGranule : extent) % tile == 0;
+    tileEnds.push_back(isEven ? whole : b.minimum(whole, limit));
+  }
+}
+
+void StageKernel::beginStep(const Step &next) {
+  step = &next;
+  begins.clear();
+  ends.clear();
+  for (auto [dim, extent] : llvm::enumerate(next.extents)) {
+    if (next.isPrologue) {
+      begins.push_back(b.index(0));
+      ends.push_back(limitOf(extent));
+      continue;
+    }
+    int64_t share = shareOf(next, dim);
+    auto scaled = [&](Value value) { return share == 1 ? value : b.mul(value, b.index(share)); };
+    begins.push_back(scaled(tileBegins[dim]));
+    ends.push_back(scaled(tileEnds[dim]));
   }
 }
 
 bool StageKernel::hasWholeGranules() {
-  int64_t rows = stage.getExtent(0);
-  return openRows || rows % rowGranule == 0;
+  int64_t rows = step->extents[0];
+  return ShapedType::isDynamic(rows) || rows % rowGranule == 0;
 }
 
-Value StageKernel::limit(unsigned dim) {
-  return ShapedType::isDynamic(stage.getExtent(dim)) ? openRows : b.index(extent(dim));
+Value StageKernel::limitOf(int64_t extent) {
+  return ShapedType::isDynamic(extent) ? openRows : b.index(extent);
 }
 
 void StageKernel::forColumns(unsigned dim, function_ref<void(Value, Value)> body) {
@@ -110,12 +308,12 @@ Value StageKernel::constantTable(DenseElementsAttr values) {
   return getConstantTable(b, function->getParentOfType<ModuleOp>(), values);
 }
 
-Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask,
-                            DenseMap<Value, Value> &known) {
+Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask, Lanes &known) {
   if (Value lanes = known.lookup(bodyValue))
     return lanes;
   Value lanes;
-  if (isa<BlockArgument>(bodyValue)) {
+  Operation *op = bodyValue.getDefiningOp();
+  if (!op || isa<StageCoreOpInterface>(op)) {
     lanes = operand(bodyValue);
     auto weight = dyn_cast<WeightType>(bodyValue.getType());
     if (isa<RankedTensorType>(bodyValue.getType()))
@@ -123,7 +321,6 @@ Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask
     else if (weight && weight.getShape().size() == 1)
       lanes = b.load(lanes, {column}, mask);
   } else {
-    Operation *op = bodyValue.getDefiningOp();
     SmallVector<Value> arguments;
     for (Value argument : op->getOperands())
       arguments.push_back(evaluate(argument, row, column, mask, known));
@@ -133,19 +330,36 @@ Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask
   return lanes;
 }
 
-void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask, unsigned index) {
-  DenseMap<Value, Value> known;
-  if (StageCoreOpInterface core = stage.getCore())
-    known[core->getResult(index)] = lanes;
-  Value yielded = stage.getBody()->getTerminator()->getOperand(index);
-  b.store(evaluate(yielded, row, column, mask, known), results[index], {row, column}, mask);
+void StageKernel::storeResults(const Lanes &lanes, Value row, Value column, Value mask) {
+  unsigned current = step - steps.begin();
+  Lanes known = lanes;
+  for (const Stored &stored : stores)
+    if (stored.step == current &&
+        llvm::all_of(stored.parts, [&](Value part) { return lanes.contains(part); }))
+      b.store(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column}, mask);
 }
 
-LogicalResult treadle::emitTile(StageKernel &kernel) {
-  StageCoreOpInterface core = kernel.getStage().getCore();
-  if (!core)
+void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask, unsigned index) {
+  Lanes results;
+  if (!step->cores.empty())
+    results[step->cores.front()->getResult(index)] = lanes;
+  storeResults(results, row, column, mask);
+}
+
+void StageKernel::storeWhole(const Stored &stored) {
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(stored.value.getType()).getShape();
+  b.loop(b.index(0), b.index(shape[0]), 1, [&](Value row) {
+    b.forLanes(shape[1], [&](Value column, Value mask) {
+      Lanes known;
+      b.store(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column}, mask);
+    });
+  });
+}
+
+LogicalResult treadle::emitStep(StageKernel &kernel) {
+  if (kernel.cores().empty())
     return emitElementwise(kernel), success();
-  return llvm::TypeSwitch<Operation *, LogicalResult>(core)
+  return llvm::TypeSwitch<Operation *, LogicalResult>(kernel.cores().front())
       .Case([&](AddScaledOp op) { return emitAddScaled(kernel, op), success(); })
       .Case([&](AppendOp op) { return emitAppend(kernel, op), success(); })
       .Case([&](AttentionOp op) { return emitAttention(kernel, op), success(); })
@@ -160,7 +374,7 @@ LogicalResult treadle::emitTile(StageKernel &kernel) {
       .Case([&](JointLinearOp op) { return emitJointLinear(kernel, op), success(); })
       .Case([&](L2NormOp op) { return emitL2Norm(kernel, op), success(); })
       .Case([&](LayerNormOp op) { return emitLayerNorm(kernel, op), success(); })
-      .Case([&](LinearOp op) { return emitLinear(kernel, op), success(); })
+      .Case([&](LinearOp) { return emitLinears(kernel), success(); })
       .Case([&](NgramEmbeddingOp op) { return emitNgramEmbedding(kernel, op), success(); })
       .Case([&](PolyNormOp op) { return emitPolyNorm(kernel, op), success(); })
       .Case([&](RMSNormOp op) { return emitRMSNorm(kernel, op), success(); })

@@ -22,17 +22,22 @@ namespace treadle {
 /// [N/16][K/k][16] words for panels. Scalars stay as they are.
 mlir::Type getKernelType(mlir::Type type);
 
-/// The body of a kernel under construction: a tile of one stage.
+/// The body of a kernel under construction: what the prologue of a stage computes, then a loop over
+/// tiles.
 ///
-/// A core emitter computes the tile's part of the core op's result, 16 lanes at a time, and hands
-/// each piece to `storeResult`, which runs the epilogue on the lanes and stores them.
+/// It is emitted in steps. A step is one core op, several that run together, or in a purely
+/// elementwise stage none. Its emitter computes the core op's result, 16 lanes at a time, and hands
+/// each piece to `storeResult`, which runs the elementwise ops behind it on the lanes and stores
+/// what the stage yields or a later step needs.
 class StageKernel {
 public:
   StageKernel(StageOp stage, mlir::func::FuncOp function,
               const ConvertStagesToVectorPassOptions &options);
 
+  /// Emits everything. Fails with a diagnostic where an op has no emitter.
+  mlir::LogicalResult emit();
+
   LaneBuilder &builder() { return b; }
-  StageOp getStage() { return stage; }
   const ConvertStagesToVectorPassOptions &getOptions() const { return options; }
 
   /// The memory (or scalar) behind an operand of an op in the stage's body.
@@ -41,20 +46,23 @@ public:
   /// The memory of a result of the stage.
   mlir::Value result(unsigned index = 0) const { return results[index]; }
 
-  /// The tile's interval of an iteration dimension.
+  /// The core ops of the step.
+  llvm::ArrayRef<StageCoreOpInterface> cores() const { return step->cores; }
+
+  /// The tile's interval of an iteration dimension of the step; the whole of it in the prologue.
   mlir::Value begin(unsigned dim) const { return begins[dim]; }
   mlir::Value end(unsigned dim) const { return ends[dim]; }
-  int64_t tileSize(unsigned dim) { return stage.getTile()->getSizes()[dim]; }
+  int64_t tileSize(unsigned dim) const { return step->sizes[dim]; }
   /// The extent of a dimension; of rows only where they are known.
-  int64_t extent(unsigned dim) {
-    assert(!mlir::ShapedType::isDynamic(stage.getExtent(dim)) && "rows are a number at run time");
-    return stage.getExtent(dim);
+  int64_t extent(unsigned dim) const {
+    assert(!mlir::ShapedType::isDynamic(step->extents[dim]) && "rows are a number at run time");
+    return step->extents[dim];
   }
 
   /// Whether the rows, dimension 0, are a multiple of `rowGranule`.
   bool hasWholeGranules();
   /// The extent of a dimension, whatever it is known from.
-  mlir::Value limit(unsigned dim);
+  mlir::Value limit(unsigned dim) { return limitOf(step->extents[dim]); }
 
   /// The tile's columns, dimension `dim`, 16 at a time: body(column, mask). The tile's size is a
   /// multiple of 16, but for the last one.
@@ -66,32 +74,66 @@ public:
   /// Memory that holds `values` and is never written.
   mlir::Value constantTable(mlir::DenseElementsAttr values);
 
-  /// Runs the epilogue on `lanes` of the core's result at (row, column) and stores them. A core of
-  /// several results has no epilogue.
+  /// Lanes of results of core ops at one place.
+  using Lanes = llvm::SmallDenseMap<mlir::Value, mlir::Value, 4>;
+
+  /// Stores at (row, column) what follows, elementwise, from `lanes` of results of the step and
+  /// from what stands in memory.
+  void storeResults(const Lanes &lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {});
+
+  /// The same for one result of the step's only core op, or for a purely elementwise stage.
   void storeResult(mlir::Value lanes, mlir::Value row, mlir::Value column, mlir::Value mask = {},
                    unsigned index = 0);
+
+private:
+  struct Step {
+    llvm::SmallVector<StageCoreOpInterface> cores;
+    bool isPrologue;
+    llvm::SmallVector<int64_t> extents, sizes; // of iteration dimensions and the step's tile
+  };
+  /// A value of the body that is stored as soon as the results in `parts` are there, all of one
+  /// step; without a step it is made of inputs alone.
+  struct Stored {
+    mlir::Value value, memory;
+    llvm::SmallVector<mlir::Value> parts;
+    std::optional<unsigned> step;
+  };
+
+  void planSteps();
+  void addStep(llvm::ArrayRef<StageCoreOpInterface> cores);
+  int64_t shareOf(const Step &of, unsigned dim);
+  void planStores();
+  void planScratch(mlir::Value value);
+  void planStore(mlir::Value value, mlir::Value memory);
+  void storeWhole(const Stored &stored);
+  mlir::Value limitOf(int64_t extent);
+  /// Sets the interval of the step: the whole in the prologue, else from the current tile.
+  void beginStep(const Step &next);
+
+  /// for tile in [first, end): leaves the builder inside, with the tile's intervals set.
+  void openTileLoop(mlir::Value first, mlir::Value end);
 
   /// The lanes at (row, column) of a value of the body: an input, or an elementwise op's result.
   /// `known` holds what is computed already and receives what is computed on the way.
   mlir::Value evaluate(mlir::Value bodyValue, mlir::Value row, mlir::Value column, mlir::Value mask,
-                       llvm::DenseMap<mlir::Value, mlir::Value> &known);
-
-private:
-  /// for tile in [first, end): leaves the builder inside, with begins and ends set.
-  void openTileLoop(mlir::Value first, mlir::Value end);
+                       Lanes &known);
 
   StageOp stage;
   mlir::func::FuncOp function;
   const ConvertStagesToVectorPassOptions &options;
   LaneBuilder b;
   mlir::IRMapping operands;
-  llvm::SmallVector<mlir::Value> results, begins, ends;
+  llvm::SmallVector<Step> steps;
+  llvm::SmallVector<Stored> stores;                   // in the order of the body
+  llvm::DenseMap<mlir::Operation *, unsigned> stepOf; // by core op
+  llvm::SmallVector<mlir::Value> results, tileBegins, tileEnds, begins, ends;
+  const Step *step = nullptr;
   mlir::Value openRows; // their number; null where it is known at compile time
 };
 
-/// Emits the tile of `kernel`, chosen by the core op of its stage. Fails with a diagnostic where
-/// an op has no emitter.
-mlir::LogicalResult emitTile(StageKernel &kernel);
+/// Emits a step of `kernel`, chosen by its first core op. Fails with a diagnostic where an op has
+/// no emitter.
+mlir::LogicalResult emitStep(StageKernel &kernel);
 
 // One emitter per core op; each in a file of its own.
 void emitAddScaled(StageKernel &kernel, AddScaledOp op);
@@ -109,7 +151,7 @@ void emitGatedDeltaRule(StageKernel &kernel, GatedDeltaRuleOp op);
 void emitJointLinear(StageKernel &kernel, JointLinearOp op);
 void emitL2Norm(StageKernel &kernel, L2NormOp op);
 void emitLayerNorm(StageKernel &kernel, LayerNormOp op);
-void emitLinear(StageKernel &kernel, LinearOp op);
+void emitLinears(StageKernel &kernel);
 void emitNgramEmbedding(StageKernel &kernel, NgramEmbeddingOp op);
 void emitPolyNorm(StageKernel &kernel, PolyNormOp op);
 void emitReadRows(StageKernel &kernel, ReadRowsOp op);

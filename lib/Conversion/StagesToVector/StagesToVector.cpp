@@ -100,11 +100,13 @@ static int64_t getRows(StageOp stage) {
 }
 
 /// `stage` with `?` rows where its kernel can serve any multiple of `rowGranule`, as a copy beside
-/// it. Few rows are known at compile time, and so is what is computed for one row.
+/// it. Few rows are known at compile time, and so is what is computed for one row, or kept between
+/// core ops.
 StageOp KernelTable::openRows(StageOp stage) {
   int64_t rows = getRows(stage);
   auto isConstant = [](Operation &op) { return op.hasTrait<OpTrait::ConstantLike>(); };
-  if (rows % rowGranule != 0 || llvm::any_of(*stage.getBody(), isConstant))
+  if (rows % rowGranule != 0 || llvm::any_of(*stage.getBody(), isConstant) ||
+      stage.getCores().size() > 1)
     return stage;
   auto open = cast<StageOp>(OpBuilder(stage).clone(*stage));
   AttrTypeReplacer replacer;
@@ -178,8 +180,7 @@ func::FuncOp KernelTable::create(StageOp stage) {
   // One function per distinct stage: inlined, its registers would compete with the entry point's.
   kernel->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   kernel.addEntryBlock();
-  StageKernel body(stage, kernel, options);
-  return succeeded(emitTile(body)) ? kernel : func::FuncOp();
+  return succeeded(StageKernel(stage, kernel, options).emit()) ? kernel : func::FuncOp();
 }
 
 //===----------------------------------------------------------------------===//

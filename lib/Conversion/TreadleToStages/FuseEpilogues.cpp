@@ -6,10 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MergeStages.h"
 #include "treadle/Conversion/TreadleToStages/TreadleToStages.h"
-#include "treadle/Dialect/Treadle/IR/Treadle.h"
 
-#include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace treadle {
@@ -35,14 +34,6 @@ static StageOp fusibleProducer(Value value, StageOp consumer) {
   return producer;
 }
 
-/// Appends the body of `stage` to the block of `builder`; returns what it yields.
-static SmallVector<Value> inlineBody(OpBuilder &builder, StageOp stage, IRMapping &mapping) {
-  for (Operation &op : stage.getBody()->without_terminator())
-    builder.clone(op, mapping);
-  return llvm::map_to_vector(stage.getBody()->getTerminator()->getOperands(),
-                             [&](Value value) { return mapping.lookup(value); });
-}
-
 namespace {
 /// %p = stage { core }; stage (%p, ...) { elementwise }  =>  stage (...) { core, elementwise }
 struct FuseEpilogue : public OpRewritePattern<StageOp> {
@@ -53,54 +44,63 @@ struct FuseEpilogue : public OpRewritePattern<StageOp> {
       return rewriter.notifyMatchFailure(consumer, "expected a purely elementwise stage");
     // The last producer, so that the values of the others are there.
     StageOp producer;
-    unsigned position = 0;
-    for (auto [i, input] : llvm::enumerate(consumer.getInputs())) {
+    for (Value input : consumer.getInputs()) {
       StageOp candidate = fusibleProducer(input, consumer);
-      if (candidate && (!producer || producer->isBeforeInBlock(candidate))) {
+      if (candidate && (!producer || producer->isBeforeInBlock(candidate)))
         producer = candidate;
-        position = i;
-      }
     }
     if (!producer)
       return rewriter.notifyMatchFailure(consumer, "expected a producer of this use alone, with "
                                                    "the same tiles and no state");
 
-    SmallVector<Value> inputs(producer.getInputs());
-    SmallVector<Attribute> accesses(producer.getAccesses().getValue());
-    for (auto [i, input] : llvm::enumerate(consumer.getInputs())) {
-      if (i == position)
-        continue;
-      inputs.push_back(input);
-      accesses.push_back(consumer.getAccesses()[i]);
-    }
-    auto fused = StageOp::create(rewriter, consumer.getLoc(), consumer.getResultTypes(), inputs,
-                                 consumer.getIterations(), rewriter.getArrayAttr(accesses),
-                                 consumer.getResultAccesses(), TileAttr(), DenseI64ArrayAttr());
-    Block *body = rewriter.createBlock(&fused.getBodyRegion());
-    for (Value input : inputs)
-      body->addArgument(input.getType(), input.getLoc());
-
-    IRMapping mapping;
-    unsigned numProducerInputs = producer.getInputs().size();
-    mapping.map(producer.getBody()->getArguments(),
-                body->getArguments().take_front(numProducerInputs));
-    Value product = inlineBody(rewriter, producer, mapping).front();
-    unsigned next = numProducerInputs;
-    for (auto [i, argument] : llvm::enumerate(consumer.getBody()->getArguments()))
-      mapping.map(argument, i == position ? product : body->getArgument(next++));
-    SmallVector<Value> results = inlineBody(rewriter, consumer, mapping);
-    YieldOp::create(rewriter, consumer.getLoc(), results);
-
+    StageMerger merger(getContext());
+    merger.add(producer);
+    merger.add(consumer);
+    SmallVector<OpResult> results(consumer->getResults());
+    StageOp fused = merger.create(rewriter, consumer.getLoc(), consumer.getIterations(), results);
     rewriter.replaceOp(consumer, fused.getResults());
     rewriter.eraseOp(producer);
     return success();
   }
 };
 
+/// %p, %q = stage { matrices }; stage (%p, ...) { elementwise }  =>  stage (...) { matrices,
+/// elementwise }, where the matrices stood: others use them, too.
+struct FuseIntoSeveral : public OpRewritePattern<StageOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(StageOp consumer, PatternRewriter &rewriter) const override {
+    if (consumer.getCore())
+      return rewriter.notifyMatchFailure(consumer, "expected a purely elementwise stage");
+    for (Value input : consumer.getInputs()) {
+      auto producer = input.getDefiningOp<StageOp>();
+      if (producer && producer->getBlock() == consumer->getBlock() && yieldsSeveral(producer) &&
+          isCutAlike(producer, consumer) &&
+          succeeded(mergeUp(rewriter, producer, consumer, producer.getIterations())))
+        return success();
+    }
+    return rewriter.notifyMatchFailure(consumer, "expected a producer of several products, and "
+                                                 "nothing that comes after it");
+  }
+
+  /// Products of one place are handed on together.
+  static bool yieldsSeveral(StageOp stage) {
+    return stage.getNumResults() > 1 && llvm::all_of(stage.getCores(), [](Operation *core) {
+             return isa<LinearOp, JointLinearOp>(core);
+           });
+  }
+
+  /// A tile of the producer is some of the consumer's.
+  static bool isCutAlike(StageOp producer, StageOp consumer) {
+    return producer.getIterations()[0] == consumer.getIterations()[0] &&
+           consumer.getExtent(1) % producer.getExtent(1) == 0;
+  }
+};
+
 struct FuseEpilogues : public treadle::impl::FuseEpiloguesPassBase<FuseEpilogues> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseEpilogue>(&getContext());
+    patterns.add<FuseEpilogue, FuseIntoSeveral>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -36,9 +36,15 @@ static int64_t tileRows(int64_t extent) {
 /// large one.
 static SmallVector<int64_t> tileLinear(StageOp stage) {
   int64_t rows = tileRows(stage.getExtent(0));
-  int64_t outputs = llvm::alignTo(stage.getExtent(1), panelWidth);
+  int64_t extent = llvm::alignTo(stage.getExtent(1), panelWidth);
+  int64_t outputs = 0; // of all matrices
+  for (StageCoreOpInterface core : stage.getCores())
+    if (!StageOp::isPrologue(core))
+      outputs += extent * (core.getIterationDims()[1].getExtent() / stage.getExtent(1));
   int64_t share = llvm::alignTo(std::max<int64_t>(outputs / 16, 1), 4 * panelWidth);
-  return {rows, std::min<int64_t>({outputs, 256, rows == 1 ? share : 256})};
+  int64_t size = std::min<int64_t>({outputs, 256, rows == 1 ? share : 256});
+  // Of several matrices, the same share of each.
+  return {rows, int64_t(llvm::alignTo(llvm::divideCeil(size * extent, outputs), panelWidth))};
 }
 
 /// Groups with matrices of their own, or with one that they share: as many outputs as of one

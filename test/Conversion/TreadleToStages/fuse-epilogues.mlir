@@ -44,11 +44,28 @@ func.func @other_tiles(%x: tensor<4x32xf32>, %t: tensor<4x2x4xf32>) -> tensor<4x
   return %y : tensor<4x32xf32>
 }
 
+// Of several products each may have its epilogue.
 // CHECK-LABEL: func.func @several_results
 func.func @several_results(%x: tensor<4x32xf32>, %r: tensor<4x48xf32>, %w: !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>) {
-  // CHECK-COUNT-2: treadle.stage
+  // CHECK: %[[S:.*]]:2 = treadle.stage
+  // CHECK-NEXT: %[[P:.*]]:2 = treadle.joint_linear
+  // CHECK-NEXT: %[[Y:.*]] = arith.addf %[[P]]#0
+  // CHECK-NEXT: treadle.yield %[[P]]#1, %[[Y]]
+  // CHECK-NOT: treadle.stage
+  // CHECK: return %[[S]]#0, %[[S]]#1
   %p:2 = treadle.joint_linear (%x, %x), %w
     : (tensor<4x32xf32>, tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>)
   %y = arith.addf %p#0, %r : tensor<4x48xf32>
   return %p#1, %y : tensor<4x48xf32>, tensor<4x48xf32>
+}
+
+// What is added comes after the products: their other user would wait for it.
+// CHECK-LABEL: func.func @several_results_too_early
+func.func @several_results_too_early(%x: tensor<4x32xf32>, %n: !treadle.weight<48xf32, plain>, %w: !treadle.weight<48x32xf32, panels>) -> tensor<4x48xf32> {
+  // CHECK-COUNT-3: treadle.stage
+  %p:2 = treadle.joint_linear (%x, %x), %w
+    : (tensor<4x32xf32>, tensor<4x32xf32>, !treadle.weight<48x32xf32, panels>) -> (tensor<4x48xf32>, tensor<4x48xf32>)
+  %h = treadle.rms_norm %p#0, %n {eps = 1.0 : f32} : (tensor<4x48xf32>, !treadle.weight<48xf32, plain>) -> tensor<4x48xf32>
+  %y = arith.mulf %h, %p#1 : tensor<4x48xf32>
+  return %y : tensor<4x48xf32>
 }

@@ -116,21 +116,8 @@ func.func @stage_c5_diagonal(%x: tensor<4x4xf32>) {
 
 // -----
 
-func.func @stage_c6(%x: tensor<4x8xf32>, %w: !treadle.weight<8xf32, plain>) {
-  // expected-error@+1 {{expects at most one core op in the body, got 2}}
-  %y = treadle.stage [<rows = 4>] (%a = %x : tensor<4x8xf32> <0, all>, %b = %w : !treadle.weight<8xf32, plain> <all>)
-      -> (tensor<4x8xf32> <0, all>) {
-    %0 = treadle.rms_norm %a, %b {eps = 1.0 : f32} : (tensor<4x8xf32>, !treadle.weight<8xf32, plain>) -> tensor<4x8xf32>
-    %1 = treadle.rms_norm %0, %b {eps = 1.0 : f32} : (tensor<4x8xf32>, !treadle.weight<8xf32, plain>) -> tensor<4x8xf32>
-    treadle.yield %1 : tensor<4x8xf32>
-  }
-  return
-}
-
-// -----
-
-func.func @stage_c6_other(%x: tensor<4x8xf32>) {
-  // expected-error@+1 {{expects a core op and elementwise ops in the body, got func.call}}
+func.func @stage_c6(%x: tensor<4x8xf32>) {
+  // expected-error@+1 {{expects core ops and elementwise ops in the body, got func.call}}
   %y = treadle.stage [<rows = 4>] (%a = %x : tensor<4x8xf32> <0, all>) -> (tensor<4x8xf32> <0, all>) {
     %0 = func.call @f(%a) : (tensor<4x8xf32>) -> tensor<4x8xf32>
     treadle.yield %0 : tensor<4x8xf32>
@@ -213,6 +200,72 @@ func.func @stage_c10_access(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, p
       -> (tensor<4x16xf32> <0, 1>) {
     %0 = treadle.linear %a, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
     treadle.yield %0 : tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+// The outputs of a matrix are no multiple of the stage's.
+func.func @stage_c10_divisor(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>, %v: !treadle.weight<24x8xf32, panels>) {
+  // expected-error@+1 {{expects the iteration dimensions of its core op, treadle.linear}}
+  %y:2 = treadle.stage [<rows = 4>, <outputs = 16>] (%a = %x : tensor<4x8xf32> <0, all>, %b = %w : !treadle.weight<16x8xf32, panels> <1, all>,
+        %c = %v : !treadle.weight<24x8xf32, panels> <all, all>)
+      -> (tensor<4x16xf32> <0, 1>, tensor<4x16xf32> <0, 1>) {
+    %0 = treadle.linear %a, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    %1 = treadle.linear %a, %c : (tensor<4x8xf32>, !treadle.weight<24x8xf32, panels>) -> tensor<4x24xf32>
+    treadle.yield %0, %0 : tensor<4x16xf32>, tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @stage_c10_rows(%x: tensor<4x8xf32>, %w: !treadle.weight<16x8xf32, panels>) {
+  // expected-error@+1 {{expects the iteration dimensions of its core op, treadle.linear}}
+  %y = treadle.stage [<rows = 2>, <outputs = 16>] (%a = %x : tensor<4x8xf32> <0, all>, %b = %w : !treadle.weight<16x8xf32, panels> <1, all>)
+      -> (tensor<4x16xf32> <0, 1>) {
+    %0 = treadle.linear %a, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    treadle.yield %0 : tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @stage_c10_prologue(%x: tensor<4x8xf32>, %n: !treadle.weight<8xf32, plain>, %w: !treadle.weight<16x8xf32, panels>) {
+  // expected-error@+1 {{expects input 0 to be read whole, for the prologue, by treadle.rms_norm}}
+  %y = treadle.stage [<rows = 4>, <outputs = 16>] (%a = %x : tensor<4x8xf32> <0, all>, %m = %n : !treadle.weight<8xf32, plain> <all>,
+        %b = %w : !treadle.weight<16x8xf32, panels> <1, all>) -> (tensor<4x16xf32> <0, 1>) {
+    %0 = treadle.rms_norm %a, %m {eps = 1.0 : f32} : (tensor<4x8xf32>, !treadle.weight<8xf32, plain>) -> tensor<4x8xf32>
+    %1 = treadle.linear %0, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    treadle.yield %1 : tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @stage_c11(%s: !treadle.state<fixed, 4x8xf32>, %w: !treadle.weight<16x8xf32, panels>) {
+  // expected-error@+1 {{expects a prologue without states, got treadle.read_state}}
+  %y = treadle.stage [<rows = 4>, <outputs = 16>] (%a = %s : !treadle.state<fixed, 4x8xf32> <all, all>,
+        %b = %w : !treadle.weight<16x8xf32, panels> <1, all>) -> (tensor<4x16xf32> <0, 1>) {
+    %0 = treadle.read_state %a : (!treadle.state<fixed, 4x8xf32>) -> tensor<4x8xf32>
+    %1 = treadle.linear %0, %b : (tensor<4x8xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
+    treadle.yield %1 : tensor<4x16xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @stage_c12(%x: tensor<4x8xf32>, %n: !treadle.weight<8xf32, plain>, %w: !treadle.weight<8x8xf32, panels>) {
+  // expected-error@+1 {{expects to yield what depends on a core op outside of the prologue}}
+  %y:2 = treadle.stage [<rows = 4>, <outputs = 8>] (%a = %x : tensor<4x8xf32> <all, all>, %m = %n : !treadle.weight<8xf32, plain> <all>,
+        %b = %w : !treadle.weight<8x8xf32, panels> <1, all>) -> (tensor<4x8xf32> <0, 1>, tensor<4x8xf32> <0, 1>) {
+    %0 = treadle.rms_norm %a, %m {eps = 1.0 : f32} : (tensor<4x8xf32>, !treadle.weight<8xf32, plain>) -> tensor<4x8xf32>
+    %1 = treadle.linear %0, %b : (tensor<4x8xf32>, !treadle.weight<8x8xf32, panels>) -> tensor<4x8xf32>
+    treadle.yield %1, %0 : tensor<4x8xf32>, tensor<4x8xf32>
   }
   return
 }

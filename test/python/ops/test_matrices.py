@@ -1,4 +1,4 @@
-"""Products of groups and of several inputs, compiled, against the reference."""
+"""Products of groups, of several inputs and by several matrices, compiled, against the reference."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from judge import BF16_TOLERANCE
 from numpy.typing import NDArray
 from pairwise import Row, covering_rows
-from single_op import SingleOp, Weight, check
-from treadle.reference import STORAGES, Storage, linear, low_rank_linear
+from single_op import TOLERANCE, SingleOp, Weight, check
+from treadle.reference import STORAGES, Storage, linear, low_rank_linear, rms_norm
 
 Compile = Callable[..., None]
 
@@ -106,6 +107,38 @@ def test_a_joint_product_has_the_bits_of_one_alone(element: Storage, compile_lib
         op = SingleOp(text, 50, rows, weights)
         found.append(check(op, partial(_second, element), compile_library, folder))
     assert found[0].tobytes() == found[1].tobytes()
+
+
+# Inputs, outputs of each matrix. Shares of 1 and 4 panels; one panel each; a last panel that is not whole; no common
+# panel; and rows that pass a block of K where there are several.
+MATRICES = [(40, (128, 512, 128)), (300, (16, 16, 16)), (40, (37, 37)), (33, (24, 37)), (600, (64, 64, 128))]
+
+
+@pytest.mark.parametrize("element", STORAGES)
+@pytest.mark.parametrize(("inner", "outputs"), MATRICES)
+def test_several_matrices(
+    inner: int, outputs: tuple[int, ...], element: Storage, compile_library: Compile, tmp_path: Path
+) -> None:
+    """Products of one input, some with a bias, behind a norm: one stage where rows are few, else several."""
+    matrices = {f"w{i}": normal(i, size, inner) / inner**0.5 for i, size in enumerate(outputs)}
+    weights = {name: Weight(array, "panels", element) for name, array in matrices.items()}
+    weights |= {"norm": Weight(normal(8, inner)), "bias": Weight(normal(9, outputs[1]))}
+    types = {name: f"tensor<?x{size}xf32>" for name, size in zip(matrices, outputs)}
+    lines = ["%h = treadle.rms_norm %x, %norm {eps = 1.0e-6 : f32} : ($x, $norm) -> $x"]
+    for name, type_ in types.items():
+        operands, operand_types = (f"%{name} bias %bias", f"${name}, $bias") if name == "w1" else (f"%{name}", f"${name}")
+        lines.append(f"%y{name} = treadle.linear %h, {operands} : ($x, {operand_types}) -> {type_}")
+    columns = ", ".join(f"%y{name}" for name in types)
+    lines.append(f"%y = treadle.concat {columns} : ({', '.join(types.values())}) -> $y")
+
+    def reference(x: NDArray, norm: NDArray, bias: NDArray, **matrices: NDArray) -> NDArray:
+        rows = rms_norm(x, norm, 1e-6)
+        return np.concatenate([linear(rows, w, element, bias if name == "w1" else None) for name, w in matrices.items()], -1)
+
+    op = SingleOp("\n".join(lines), sum(outputs), {"x": normal(7, 40, inner)}, weights)
+    # A norm in float32 may round to the other neighbour among bfloat16.
+    tolerance = TOLERANCE if element == "f32" else BF16_TOLERANCE
+    check(op, reference, compile_library, tmp_path, tolerance=tolerance)
 
 
 def _second(element: Storage, a: NDArray, b: NDArray, w: NDArray) -> NDArray:

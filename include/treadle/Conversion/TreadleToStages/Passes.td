@@ -35,8 +35,29 @@ def FuseEpiloguesPass : Pass<"treadle-fuse-epilogues"> {
 
     Saves a write and a read of the activation. Fires where the product has no
     other use, both stages iterate alike, and the first reads no state (so that it
-    may move down to the second).
+    may move down to the second). A stage of several products takes what follows one of
+    them or some at the same place, if nothing else is needed that comes after it.
   }];
+}
+
+def FuseSharedInputsPass : Pass<"treadle-fuse-shared-inputs"> {
+  let summary = "merges matrix stages of one input into one stage";
+  let description = [{
+        %k = stage { linear %x, %w }         %k, %v = stage { linear %x, %w
+        %v = stage { linear %x, %u }  =>                      linear %x, %u }
+
+    Rows are rounded once, prologues run once, and panels of several matrices make more
+    chains of sums that do not wait for each other. The outputs of the merged stage are the
+    greatest common divisor of those of its matrices, a tile the same share of each. Runs
+    before epilogues are fused, so that act(gate) * up becomes one.
+
+    Fires where the stages take the same rows, or results of the same stage; where rows are
+    few, since many hide all this behind their arithmetic; where the common divisor leaves
+    enough tiles for a team; and where what the later stage reads is there before the earlier.
+  }];
+  let options = [
+    Option<"fewRows", "few-rows", "int64_t", "4", "the most rows that are few">,
+  ];
 }
 
 def PlanArenaPass : Pass<"treadle-plan-arena", "::mlir::func::FuncOp"> {

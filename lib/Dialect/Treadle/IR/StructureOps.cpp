@@ -9,6 +9,7 @@
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
+#include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
@@ -134,11 +135,19 @@ LogicalResult PickOp::verify() {
 // StageOp
 //===----------------------------------------------------------------------===//
 
+SmallVector<StageCoreOpInterface> StageOp::getCores() {
+  return llvm::to_vector(getBody()->getOps<StageCoreOpInterface>());
+}
+
 StageCoreOpInterface StageOp::getCore() {
-  for (Operation &op : *getBody())
-    if (auto core = dyn_cast<StageCoreOpInterface>(op))
-      return core;
-  return {};
+  SmallVector<StageCoreOpInterface> cores = getCores();
+  return cores.empty() ? StageCoreOpInterface() : cores.back();
+}
+
+bool StageOp::isPrologue(StageCoreOpInterface core) {
+  SetVector<Operation *> dependent;
+  getForwardSlice(core.getOperation(), &dependent);
+  return llvm::any_of(dependent, llvm::IsaPred<StageCoreOpInterface>);
 }
 
 int64_t StageOp::getNumTiles() {
@@ -226,15 +235,10 @@ LogicalResult StageOp::verify() {
                                               << dim << ", or tiles overlap or leave gaps";
   }
   // stage_c6
-  unsigned cores = 0;
-  for (Operation &op : body.without_terminator()) {
-    if (isa<StageCoreOpInterface>(op))
-      ++cores;
-    else if (!op.hasTrait<OpTrait::Elementwise>() && !op.hasTrait<OpTrait::ConstantLike>())
-      return emitOpError("expects a core op and elementwise ops in the body, got ") << op.getName();
-  }
-  if (cores > 1)
-    return emitOpError("expects at most one core op in the body, got ") << cores;
+  for (Operation &op : body.without_terminator())
+    if (!isa<StageCoreOpInterface>(op) && !op.hasTrait<OpTrait::Elementwise>() &&
+        !op.hasTrait<OpTrait::ConstantLike>())
+      return emitOpError("expects core ops and elementwise ops in the body, got ") << op.getName();
   // stage_c7
   if (std::optional<TileAttr> tile = getTile()) {
     if (tile->getSizes().size() != getIterations().size() ||
@@ -251,23 +255,66 @@ LogicalResult StageOp::verify() {
   return success();
 }
 
-// The core op's own accesses are meaningful only once it is verified itself.
-LogicalResult StageOp::verifyRegions() {
-  // stage_c10
-  StageCoreOpInterface core = getCore();
-  if (!core)
-    return success();
-  SmallVector<IterationAttr> iterations = core.getIterationDims();
-  if (!llvm::equal(getIterations().getAsRange<IterationAttr>(), iterations))
-    return emitOpError("expects the iteration dimensions of its core op, ") << core->getName();
+/// stage_c10 for one core op: the stage cuts it as it says of itself.
+static LogicalResult verifyIterations(StageOp stage, StageCoreOpInterface core) {
+  auto cuts = [](IterationAttr stageDim, IterationAttr coreDim) {
+    return stageDim == coreDim ||
+           (stageDim.getKind() != IterationKind::rows && coreDim.getKind() != IterationKind::rows &&
+            coreDim.getExtent() % stageDim.getExtent() == 0);
+  };
+  SmallVector<IterationAttr> dims = core.getIterationDims();
+  if (dims.size() != stage.getIterations().size() ||
+      !llvm::all_of(llvm::zip(stage.getIterations().getAsRange<IterationAttr>(), dims),
+                    [&](auto pair) { return cuts(std::get<0>(pair), std::get<1>(pair)); }))
+    return stage.emitOpError("expects the iteration dimensions of its core op, ")
+           << core->getName();
+  return success();
+}
+
+/// stage_c10 and stage_c11 for the operands of one core op.
+static LogicalResult verifyOperands(StageOp stage, StageCoreOpInterface core, bool isPrologue) {
   for (OpOperand &operand : core->getOpOperands()) {
+    // stage_c11
+    if (isPrologue && isa<StateType>(operand.get().getType()))
+      return stage.emitOpError("expects a prologue without states, got ") << core->getName();
     auto argument = dyn_cast<BlockArgument>(operand.get());
-    if (argument &&
-        getAccesses()[argument.getArgNumber()] != core.getOperandAccess(operand.getOperandNumber()))
-      return emitOpError("expects input ")
+    if (!argument)
+      continue;
+    auto access = cast<AccessAttr>(stage.getAccesses()[argument.getArgNumber()]);
+    if (isPrologue &&
+        llvm::any_of(access.getDims(), [](int64_t d) { return d != AccessAttr::all; }))
+      return stage.emitOpError("expects input ")
+             << argument.getArgNumber() << " to be read whole, for the prologue, by "
+             << core->getName();
+    if (!isPrologue && access != core.getOperandAccess(operand.getOperandNumber()))
+      return stage.emitOpError("expects input ")
              << argument.getArgNumber() << " to be accessed as operand "
              << operand.getOperandNumber() << " of its core op, " << core->getName();
   }
+  return success();
+}
+
+/// Whether `value` is made of a result of a core op outside of the prologue, elementwise.
+static bool dependsOnTiles(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto core = dyn_cast_if_present<StageCoreOpInterface>(op))
+    return !StageOp::isPrologue(core);
+  return op && llvm::any_of(op->getOperands(), dependsOnTiles);
+}
+
+// The core ops' own accesses are meaningful only once they are verified themselves.
+LogicalResult StageOp::verifyRegions() {
+  SmallVector<StageCoreOpInterface> cores = getCores();
+  for (StageCoreOpInterface core : cores) {
+    bool prologue = isPrologue(core);
+    // stage_c10
+    if ((!prologue && failed(verifyIterations(*this, core))) ||
+        failed(verifyOperands(*this, core, prologue)))
+      return failure();
+  }
+  // stage_c12
+  if (!cores.empty() && !llvm::all_of(getBody()->getTerminator()->getOperands(), dependsOnTiles))
+    return emitOpError("expects to yield what depends on a core op outside of the prologue");
   return success();
 }
 

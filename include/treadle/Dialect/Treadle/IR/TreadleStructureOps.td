@@ -76,10 +76,17 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     SingleBlockImplicitTerminator<"::treadle::YieldOp">]> {
   let summary = "an untiled piece of work whose tiles are independent";
   let description = [{
-    A core op with its prologue and epilogue, over named iteration dimensions.
+    Core ops with their prologue and epilogue, over named iteration dimensions.
     `accesses` says for each input which region one tile touches, `result_accesses`
     for each result. Tiles write disjoint regions, so they may run in any order, on
-    any thread, with the same bits. A stage is fused but untiled: a target attaches
+    any thread, with the same bits.
+
+    A core op whose results another core op uses (directly or through elementwise ops) is
+    part of the prologue, which has no tiles: whoever runs some tiles of the stage computes
+    it whole, for itself. Every other core op is cut into the tiles of the stage. Where there
+    are several, a tile is the same share of each: with an extent of 128, outputs 32 to 63
+    of 128 and outputs 128 to 255 of 512.
+ A stage is fused but untiled: a target attaches
     `tile`. `offsets`, attached by the arena planner, are the byte places of the
     results in the session's arena, or -1 for the output of the entry point.
 
@@ -92,13 +99,15 @@ def Treadle_StageOp : Treadle_Op<"stage", [
       dimension, that dimension exists and its extent divides the size.
     * (C5) Every iteration dimension appears exactly once in every result's access:
       tiles write disjoint regions, and together the whole result.
-    * (C6) The body has at most one core op (`StageCoreOpInterface`); the others are
-      elementwise.
+    * (C6) The body has core ops (`StageCoreOpInterface`) and elementwise ops.
     * (C7) `tile`, where given, has one positive size per iteration dimension.
     * (C8) `offsets`, where given, has one -1 or non-negative multiple of 64 per result.
     * (C9) `position` stands only for the rows of an append state.
-    * (C10) The iteration dimensions are those of the core op, if there is one, and so are
-      the accesses of the inputs that it takes directly.
+    * (C10) The iteration dimensions are those of each core op outside of the prologue, but
+      that where it counts outputs or heads the stage may count any divisor of them; and so are
+      the accesses of the inputs that it takes directly. What core ops of the prologue take is read whole.
+    * (C11) Core ops of the prologue touch no state.
+    * (C12) Where there are core ops, what is yielded depends on one outside of the prologue.
 
     Example:
     ```mlir
@@ -126,8 +135,14 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     /// The place, in `offsets`, of a result that is written to the entry point's output.
     static constexpr int64_t outputPlace = -1;
 
-    /// The core op of the body, or null for a purely elementwise stage.
+    /// The core ops of the body, in order; none of a purely elementwise stage.
+    ::llvm::SmallVector<::treadle::StageCoreOpInterface> getCores();
+
+    /// The last of them, which is not part of the prologue, or null.
     ::treadle::StageCoreOpInterface getCore();
+
+    /// Whether another core op uses what `core`, of the body, computes.
+    static bool isPrologue(::treadle::StageCoreOpInterface core);
 
     int64_t getExtent(unsigned dim) {
       return ::mlir::cast<::treadle::IterationAttr>(getIterations()[dim]).getExtent();
