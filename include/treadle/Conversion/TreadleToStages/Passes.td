@@ -60,6 +60,26 @@ def FuseSharedInputsPass : Pass<"treadle-fuse-shared-inputs"> {
   ];
 }
 
+def FuseProloguesPass : Pass<"treadle-fuse-prologues"> {
+  let summary = "lets stages compute for themselves what little they need";
+  let description = [{
+        %n = stage { rms_norm %x }           %y = stage { rms_norm %x
+        %y = stage { linear %n, %w }  =>                  linear }
+
+    The small stage becomes part of the prologue of every stage that uses it: each member of
+    a team computes it whole, on its stack, before its first tile. That takes less time than
+    to wait for the member that would compute it. So do norms, slices, FAN's cos and sin, gates,
+    rotary embeddings, and the small inner product of a low-rank pair.
+
+    Fires where rows are few; where the stage reads no state and its work, in multiply-adds
+    times users, is at most `work`; and where every user is a stage whose core op takes it.
+  }];
+  let options = [
+    Option<"fewRows", "few-rows", "int64_t", "4", "the most rows that are few">,
+    Option<"work", "work", "int64_t", "16384", "multiply-adds that are cheaper than a barrier">,
+  ];
+}
+
 def PlanArenaPass : Pass<"treadle-plan-arena", "::mlir::func::FuncOp"> {
   let summary = "gives every activation its place in the session's arena";
   let description = [{
