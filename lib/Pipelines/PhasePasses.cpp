@@ -37,6 +37,7 @@ static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   passes.addPass(createConvertTreadleToStagesPass());
   passes.addPass(createFuseSharedInputsPass());
   passes.addPass(createFuseEpiloguesPass());
+  passes.addPass(createFuseAppendsPass());
   passes.addPass(createFuseProloguesPass());
   hooks.populate(Hook::stagesEnd, passes);
   passes.addNestedPass<func::FuncOp>(createPlanArenaPass());

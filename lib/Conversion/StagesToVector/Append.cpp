@@ -29,9 +29,11 @@ void treadle::emitAppend(StageKernel &kernel, AppendOp op) {
     });
     return;
   }
+  bool isEven = kernel.tileSize(1) % numLanes == 0 && kernel.extent(1) % kernel.tileSize(1) == 0;
   b.loop(kernel.begin(0), end, 1, [&](Value row) {
     Value target = b.add(position, row);
-    b.forLanes(type.getDimSize(1), [&](Value column, Value mask) {
+    b.loop(kernel.begin(1), kernel.end(1), numLanes, [&](Value column) {
+      Value mask = isEven ? Value() : b.maskBelow(b.sub(kernel.end(1), column));
       b.store(b.load(rows, {row, column}, mask), state, {target, column}, mask);
     });
   });

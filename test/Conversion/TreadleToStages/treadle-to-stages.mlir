@@ -22,7 +22,7 @@ func.func @elementwise(%x: tensor<4x32xf32>) -> tensor<4x32xf32> {
 
 // CHECK-LABEL: func.func @no_result
 func.func @no_result(%x: tensor<4x8xf32>, %s: !treadle.state<append, 16x8xf32>, %p: index) {
-  // CHECK: treadle.stage [<rows = 4>] (%{{.*}} <0, all>, %{{.*}} <position, all>, %{{.*}} : index <>, %{{.*}} : index <>) -> ()
+  // CHECK: treadle.stage [<rows = 4>, <outputs = 8>] (%{{.*}} <0, 1>, %{{.*}} <position, 1>, %{{.*}} : index <>, %{{.*}} : index <>) -> ()
   treadle.append %x, %s at %p valid %p : tensor<4x8xf32>, !treadle.state<append, 16x8xf32>
   return
 }

@@ -80,9 +80,9 @@ func.func @stages(%x: tensor<16x256xf32>, %r: tensor<16x16xf32>, %w: !treadle.we
 
 // CHECK-LABEL: func.func @stage_of_a_state
 func.func @stage_of_a_state(%x: tensor<16x128xf32>, %s: !treadle.state<append, 512x128xf32>, %p: index, %v: index) {
-  // CHECK: treadle.stage [<rows = 16>] ({{.*}} : !treadle.state<append, 512x128xf32> <position, all>, %{{.*}} = %{{.*}} : index <>, %{{.*}} = %{{.*}} : index <>) -> () {
-  treadle.stage [<rows = 16>] (
-        %a = %x : tensor<16x128xf32> <0, all>, %b = %s : !treadle.state<append, 512x128xf32> <position, all>,
+  // CHECK: treadle.stage [<rows = 16>, <outputs = 128>] ({{.*}} : !treadle.state<append, 512x128xf32> <position, 1>, %{{.*}} = %{{.*}} : index <>, %{{.*}} = %{{.*}} : index <>) -> () {
+  treadle.stage [<rows = 16>, <outputs = 128>] (
+        %a = %x : tensor<16x128xf32> <0, 1>, %b = %s : !treadle.state<append, 512x128xf32> <position, 1>,
         %c = %p : index <>, %d = %v : index <>) -> () {
     treadle.append %a, %b at %c valid %d : tensor<16x128xf32>, !treadle.state<append, 512x128xf32>
     treadle.yield

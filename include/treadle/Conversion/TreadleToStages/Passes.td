@@ -80,6 +80,17 @@ def FuseProloguesPass : Pass<"treadle-fuse-prologues"> {
   ];
 }
 
+def FuseAppendsPass : Pass<"treadle-fuse-appends"> {
+  let summary = "appends a row in the stage that reads it";
+  let description = [{
+        stage { append %k, %keys }              stage { append %k, %keys
+        stage { attention %q, %keys, ... }  =>          attention %q, %keys, ... }
+
+    A tile appends just the columns that it then reads, so nobody waits. Fires for one row,
+    where the next stage that touches the state reads it by columns.
+  }];
+}
+
 def PlanArenaPass : Pass<"treadle-plan-arena", "::mlir::func::FuncOp"> {
   let summary = "gives every activation its place in the session's arena";
   let description = [{

@@ -141,16 +141,22 @@ AccessAttr DifferentialOp::getOperandAccess(unsigned index) {
 AccessAttr DifferentialOp::getResultAccess() { return access(*this, {0, 1}); }
 
 //===----------------------------------------------------------------------===//
-// append: rows; a tile writes the state's rows at its positions
+// append: rows, and columns where there are some; a tile writes the state's rows at its positions
 //===----------------------------------------------------------------------===//
 
-SmallVector<IterationAttr> AppendOp::getIterationDims() { return {rows(*this, getRows())}; }
+SmallVector<IterationAttr> AppendOp::getIterationDims() {
+  auto type = cast<ShapedType>(getRows().getType());
+  SmallVector<IterationAttr> dims = {rows(*this, getRows())};
+  if (type.getRank() == 2)
+    dims.push_back(iteration(*this, IterationKind::outputs, type.getDimSize(1)));
+  return dims;
+}
 AccessAttr AppendOp::getOperandAccess(unsigned index) {
   if (index > 1)
     return access(*this, {});
-  int64_t rank = cast<ShapedType>(getRows().getType()).getRank();
-  SmallVector<int64_t> dims(rank, all);
-  dims[0] = index == 0 ? 0 : AccessAttr::position;
+  SmallVector<int64_t> dims = {index == 0 ? 0 : AccessAttr::position};
+  if (cast<ShapedType>(getRows().getType()).getRank() == 2)
+    dims.push_back(1);
   return access(*this, dims);
 }
 AccessAttr AppendOp::getResultAccess() { return access(*this, {}); }
