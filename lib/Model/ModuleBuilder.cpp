@@ -88,11 +88,11 @@ Value Scope::state(StringRef symbol, StateType type) const {
   return state(symbol, type, [](StateOp) {});
 }
 
-Value Scope::appendState(StringRef symbol, int64_t columns, Type element) const {
+Value Scope::appendState(StringRef symbol, int64_t columns, Type element, Packing packing) const {
   SmallVector<int64_t> shape = {builder->getCapacity()};
   if (columns)
     shape.push_back(columns);
-  auto type = StateType::get(element.getContext(), StateKind::append, shape, element);
+  auto type = StateType::get(element.getContext(), StateKind::append, shape, element, packing);
   return state(symbol, type, [&](StateOp op) { op.setLead(builder->period.lead); });
 }
 

@@ -193,9 +193,9 @@ bool treadle_slot_is_live(const treadle_program_state *state, uint64_t slot,
 uint64_t treadle_live_rows(const treadle_program_state *state,
                            treadle_place place);
 
-/// Where a row starts in the state memory.
-uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
-                            uint64_t row);
+/// Where an element of a row lies in the state memory.
+uint64_t treadle_element_offset(const treadle_program_state *state,
+                                uint64_t slot, uint64_t row, uint64_t element);
 
 /// Which states a walk visits.
 enum treadle_state_filter { TREADLE_ALL_STATES, TREADLE_STATES_WITHOUT_ROWS };

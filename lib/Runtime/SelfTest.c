@@ -179,11 +179,12 @@ static const char *differentState(const treadle_session *a,
   for (; state != end; ++state) {
     uint64_t slots = treadle_slot_count(state);
     uint64_t rows = treadle_live_rows(state, a->place);
-    uint64_t bytes =
-        treadle_row_elements(state) * treadle_element_bytes(state->element);
+    uint64_t elements = treadle_row_elements(state);
+    uint64_t bytes = treadle_element_bytes(state->element);
     for (uint64_t slot = 0; slot < slots; ++slot)
-      for (uint64_t row = 0; row < rows; ++row) {
-        uint64_t offset = treadle_row_offset(state, slot, row);
+      for (uint64_t i = 0; i < rows * elements; ++i) {
+        uint64_t offset =
+            treadle_element_offset(state, slot, i / elements, i % elements);
         if (treadle_slot_is_live(state, slot, a->loops) &&
             memcmp(a->states + offset, b->states + offset, bytes))
           return treadle_span_data(state->name);

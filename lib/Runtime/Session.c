@@ -109,7 +109,7 @@ static void clearPiece(void *states, uint64_t offset, uint64_t bytes) {
 /// Gives one slot of a state that does not start as zero its content.
 static void startSlot(treadle_session *session,
                       const treadle_program_state *state, uint64_t slot) {
-  uint8_t *to = session->states + treadle_row_offset(state, slot, 0);
+  uint8_t *to = session->states + treadle_element_offset(state, slot, 0, 0);
   uint64_t count = treadle_row_elements(state);
   if (state->start == TREADLE_PROGRAM_START_WEIGHTS) {
     memcpy(to,

@@ -156,16 +156,15 @@ treadle_status treadle_session_state_get(treadle_session *session, size_t index,
   uint64_t slots = treadle_slot_count(state);
   uint64_t rows = treadle_live_rows(state, session->place);
   uint64_t elements = treadle_row_elements(state);
-  uint64_t bytes = treadle_element_bytes(state->element);
   for (uint64_t slot = 0; slot < slots; ++slot) {
     if (!treadle_slot_is_live(state, slot, session->loops))
       continue;
     for (uint64_t i = 0; i < rows; ++i) {
       uint64_t row = storedRow(state, session->place.position, i);
-      const uint8_t *at =
-          session->states + treadle_row_offset(state, slot, row);
       for (uint64_t e = 0; e < elements; ++e)
-        *values++ = readElement(at + e * bytes, state->element);
+        *values++ = readElement(session->states +
+                                    treadle_element_offset(state, slot, row, e),
+                                state->element);
     }
   }
   return TREADLE_STATUS_OK;
@@ -297,16 +296,16 @@ static void setValue(treadle_session *session,
   uint64_t slots = treadle_slot_count(state);
   uint64_t rows = treadle_live_rows(state, session->place);
   uint64_t elements = treadle_row_elements(state);
-  uint64_t bytes = treadle_element_bytes(state->element);
   const float *from = value->values;
   for (uint64_t slot = 0; slot < slots; ++slot) {
     if (!treadle_slot_is_live(state, slot, session->loops))
       continue;
     for (uint64_t i = 0; i < rows; ++i) {
       uint64_t row = storedRow(state, session->place.position, i);
-      uint8_t *at = session->states + treadle_row_offset(state, slot, row);
       for (uint64_t e = 0; e < elements; ++e)
-        writeElement(at + e * bytes, state->element, *from++);
+        writeElement(session->states +
+                         treadle_element_offset(state, slot, row, e),
+                     state->element, *from++);
     }
   }
 }

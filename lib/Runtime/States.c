@@ -50,9 +50,26 @@ uint64_t treadle_live_rows(const treadle_program_state *state,
   return place.open ? state->lead + (uint64_t)place.row : 0;
 }
 
-uint64_t treadle_row_offset(const treadle_program_state *state, uint64_t slot,
-                            uint64_t row) {
-  return state->offset + slot * state->slot_stride + row * state->row_stride;
+uint64_t treadle_element_offset(const treadle_program_state *state,
+                                uint64_t slot, uint64_t row, uint64_t element) {
+  uint64_t lane = row % state->panel_rows;
+  return state->offset + slot * state->slot_stride +
+         (row - lane) * state->row_stride +
+         (element * state->panel_rows + lane) *
+             treadle_element_bytes(state->element);
+}
+
+/// Visits the first `rows` rows of a slot: whole panels are one piece, of the
+/// last one each element of the rows that are there.
+static void visitRows(const treadle_program_state *state, uint64_t slot,
+                      uint64_t rows, treadle_piece_visitor visit,
+                      void *context) {
+  uint64_t rest = rows % state->panel_rows, whole = rows - rest;
+  visit(context, treadle_element_offset(state, slot, 0, 0),
+        whole * state->row_stride);
+  uint64_t bytes = rest * treadle_element_bytes(state->element);
+  for (uint64_t e = 0; rest && e < treadle_row_elements(state); ++e)
+    visit(context, treadle_element_offset(state, slot, whole, e), bytes);
 }
 
 void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
@@ -64,11 +81,11 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
     if (filter == TREADLE_STATES_WITHOUT_ROWS &&
         state->kind == TREADLE_PROGRAM_STATE_APPEND)
       continue;
-    uint64_t bytes = treadle_live_rows(state, place) * state->row_stride;
+    uint64_t rows = treadle_live_rows(state, place);
     uint64_t slots = treadle_slot_count(state);
     for (uint64_t slot = 0; slot < slots; ++slot)
       if (treadle_slot_is_live(state, slot, loops))
-        visit(context, treadle_row_offset(state, slot, 0), bytes);
+        visitRows(state, slot, rows, visit, context);
   }
 }
 
@@ -120,7 +137,7 @@ static uint8_t *tokenAt(const treadle_session *session, uint32_t index,
                         int64_t row) {
   const treadle_program_state *state = &treadle_states()[index];
   return session->states +
-         treadle_row_offset(state, 0, state->lead + (uint64_t)row);
+         treadle_element_offset(state, 0, state->lead + (uint64_t)row, 0);
 }
 
 int32_t *treadle_id_at(const treadle_session *session, int64_t row) {

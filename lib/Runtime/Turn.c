@@ -30,7 +30,8 @@ static void poisonRows(treadle_session *session) {
       continue;
     uint64_t slots = treadle_slot_count(state);
     for (uint64_t slot = 0; slot < slots; ++slot)
-      treadle_poison(session->states + treadle_row_offset(state, slot, 0),
+      treadle_poison(session->states +
+                         treadle_element_offset(state, slot, 0, 0),
                      state->rows * state->row_stride);
   }
 }

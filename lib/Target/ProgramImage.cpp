@@ -206,7 +206,8 @@ static Expected<treadle_program_state> describeState(StateOp op, SlotLayout plac
   state.rows = type.getKind() == StateKind::fixed ? 1 : type.getShape().front();
   state.offset = place.offset;
   state.slot_stride = place.stride;
-  state.row_stride = getSlotBytes(type) / state.rows;
+  state.panel_rows = type.getPacking() == Packing::panels ? panelWidth : 1;
+  state.row_stride = getSlotBytes(type) / llvm::alignTo(state.rows, state.panel_rows);
   state.by_turn = op.getByTurn();
   state.lead = op.getLead();
   if (auto initial = op.getInitialAttr()) {
@@ -259,6 +260,7 @@ static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32
   state.lead = rows.lead;
   state.offset = table.bytes;
   state.row_stride = elementBytes;
+  state.panel_rows = 1;
   state.slot_stride = llvm::alignTo(state.rows * elementBytes, slotAlignment);
   table.bytes += state.slot_stride;
   table.states.push_back(state);

@@ -94,7 +94,8 @@ public:
 
   /// A reference to a state with one row of `columns` entries per token (0: a
   /// row is one entry).
-  mlir::Value appendState(llvm::StringRef symbol, int64_t columns, mlir::Type element) const;
+  mlir::Value appendState(llvm::StringRef symbol, int64_t columns, mlir::Type element,
+                          Packing packing = Packing::plain) const;
   /// A state with one element per token of the capacity or the period, without a lead.
   mlir::Value tokenState(llvm::StringRef symbol, mlir::Type element) const;
   mlir::Value fixedState(llvm::StringRef symbol, const FixedState &state) const;

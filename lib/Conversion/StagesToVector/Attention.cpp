@@ -10,7 +10,8 @@
 // A tile is some rows and the query heads of some key/value heads. Keys are taken
 // in spans of 512 at absolute positions. In each span, for every row and head:
 //
-//   scores[j] = scale * q . k_j + bias_j one chain in the order of the columns
+//   scores[j] = scale * q . k_j + bias_j one chain in the order of the columns, a panel of
+//                                        16 keys on lanes
 //   m = max scores, e_j = exp(scores[j] - m), l = sum e_j (16 partials by j mod 16)
 //   o = sum_j e_j v_j                    one chain in the order of j
 //
@@ -35,14 +36,11 @@ using namespace treadle;
 /// Keys of one span; partial results of spans are merged.
 static constexpr int64_t spanKeys = 512;
 
-/// Transposed keys stay in the nearer caches.
-static constexpr int64_t nearKeyBytes = 64 * 1024;
-
 /// The score of an excluded key, below every other. Finite, so that differences are numbers.
 static constexpr float excludedScore = std::numeric_limits<float>::lowest();
 
 namespace {
-/// Keys and values, one row of each per token, and what is added to their scores, if anything.
+/// Keys in panels, values row by row, and what is added to their scores, if anything.
 struct Lane {
   Value keys, values, bias;
 };
@@ -75,14 +73,12 @@ public:
         keyWidth(op.getKeys().getType().getShape()[1] / op.getKvHeads()),
         valueWidth(op.getValues().getType().getShape()[1] / op.getKvHeads()),
         capacity(op.getKeys().getType().getShape()[0]), tileRows(kernel.tileSize(0)) {
-    int64_t keyColumns = llvm::alignTo(keyWidth, numLanes);
     int64_t valueColumns = llvm::alignTo(valueWidth, numLanes);
-    scoreShape = chooseShape(nearKeyBytes / (keyColumns * numLanes * sizeof(float)));
+    scoreShape = chooseShape(spanKeys / numLanes);
     valueShape = chooseShape(valueColumns / numLanes);
     Type f32 = b.getF32Type();
     scores = kernel.allocate({tileRows, group, spanKeys}, f32);
     highest = kernel.allocate({tileRows, group, numLanes}, f32);
-    keyBlocks = kernel.allocate({scoreShape.vectors, keyColumns, numLanes}, f32);
     maxima = kernel.allocate({tileRows, group}, f32);
     sums = kernel.allocate({tileRows, group}, f32);
     oldScales = kernel.allocate({tileRows, group}, f32);
@@ -97,10 +93,15 @@ private:
   BlockShape chooseShape(int64_t mostVectors);
   void emitHead(Value kvHead);
   void emitSpans(Lane lane, Value kvHead);
-  void emitOwnKey(Lane lane, Value row, Value head, Value kvHead);
-  void emitScores(Lane lane, Value kvHead, Value firstKey, int64_t blocks, Span span);
-  void prefetch(Value memory, Value firstKey, Value kvHead, int64_t width);
-  void transposeKeys(Lane lane, Value kvHead, Value firstKey, int64_t block, Value lastKey);
+  void emitOwnKeys(Lane lane, RegisterBlock block, Value kvHead);
+  void emitScores(Lane lane, Value kvHead, Value firstKey, int64_t panels, Span span);
+  /// What a single row takes comes from far away: it asks early, maybe for what lies behind the
+  /// last.
+  void prefetch(Value memory, ValueRange place) {
+    memref::PrefetchOp::create(b, memory, place, /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+  }
+  void prefetchValues(Lane lane, Value firstKey, Value kvHead);
   void emitSoftmax(Value row, Value head, Span span);
   void mergeValues(Lane lane, RegisterBlock block, Span span, Value kvHead);
   SmallVector<Value> addValues(Lane lane, RegisterBlock block, ArrayRef<int64_t> columns, Span span,
@@ -176,7 +177,6 @@ private:
   BlockShape scoreShape, valueShape;
   Value scores;    // [rows][group][512] of the open span, then their exponentials
   Value highest;   // [rows][group][16] maximum score of the open span by j mod 16
-  Value keyBlocks; // [vectors][columns][16] of 16 keys each, transposed
   Value maxima;    // [rows][group] running maximum
   Value sums;      // [rows][group] running sum of exponentials
   Value oldScales; // [rows][group] factor of what the spans before the open one gave
@@ -237,7 +237,8 @@ void AttentionEmitter::emitHead(Value kvHead) {
   if (op.getLaneKeys()) {
     Lane lane = {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues()), Value()};
     if (op.getOwn())
-      forRowsAndHeads([&](Value row, Value head) { emitOwnKey(lane, row, head, kvHead); });
+      forRegisterBlocks(scoreShape, b.index(0),
+                        [&](RegisterBlock block) { emitOwnKeys(lane, block, kvHead); });
     else
       emitSpans(lane, kvHead);
   }
@@ -258,90 +259,82 @@ void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
     b.loop(span.begin, middle, keysAtOnce,
            [&](Value key) { emitScores(lane, kvHead, key, scoreShape.vectors, span); });
     b.loop(middle, span.end, numLanes,
-           [&](Value key) { emitScores(lane, kvHead, key, /*blocks=*/1, span); });
+           [&](Value key) { emitScores(lane, kvHead, key, /*panels=*/1, span); });
     forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, span); });
     forRegisterBlocks(valueShape, b.index(0),
                       [&](RegisterBlock block) { mergeValues(lane, block, span, kvHead); });
   });
 }
 
-/// Merges the key at the row's own position: a span of one key.
-void AttentionEmitter::emitOwnKey(Lane lane, Value row, Value head, Value kvHead) {
-  Value place = positionOf(row), queryRow = b.add(kernel.begin(0), row);
-  Value queryColumn = columnOf(kvHead, head, keyWidth);
-  Value keyColumn = b.mul(kvHead, b.index(keyWidth));
-  SmallVector<Value> products =
-      b.forLanes(keyWidth, {b.splat(0.0f)},
-                 [&](Value column, Value lanes, ValueRange sum) -> SmallVector<Value> {
-                   Value q = b.load(query, {queryRow, b.add(queryColumn, column)}, lanes);
-                   Value k = b.load(lane.keys, {place, b.add(keyColumn, column)}, lanes);
-                   return {b.fma(q, k, sum[0])};
-                 });
-  Value scaled =
-      arith::MulFOp::create(b, b.reduceSum(products[0]), b.f32(op.getScale().convertToFloat()));
-  Value only =
-      arith::AndIOp::create(b, Value(b.maskFirst(1)), Value(b.broadcast(isAttended(place))));
-  Value score =
-      arith::SelectOp::create(b, only, Value(b.broadcast(scaled)), b.splat(excludedScore));
-  b.store(score, scores, {row, head, b.index(0)});
-  b.store(score, highest, {row, head, b.index(0)});
-  Span span = {place, at(place, 1)};
-  emitSoftmax(row, head, span);
-  mergeValues(lane, {row, 1, head, 1}, span, kvHead);
-}
-
-/// 16 keys as columns: keyBlocks[block][c][j] = K[firstKey + j, c]. Keys behind `lastKey` are not
-/// read, where one is given.
-void AttentionEmitter::transposeKeys(Lane lane, Value kvHead, Value firstKey, int64_t block,
-                                     Value lastKey) {
-  Value origin = b.mul(kvHead, b.index(keyWidth));
-  b.forLanes(keyWidth, [&](Value column, Value lanes) {
-    SmallVector<Value> rows;
-    for (int64_t j = 0; j < numLanes; ++j) {
-      Value key = at(firstKey, j);
-      if (lastKey)
-        key = b.minimum(key, lastKey);
-      rows.push_back(b.load(lane.keys, {key, b.add(origin, column)}, lanes));
-    }
-    b.transpose(rows);
-    for (int64_t c = 0; c < numLanes; ++c)
-      b.store(rows[c], keyBlocks, {b.index(block), at(column, c), b.index(0)});
-  });
-}
-
-/// Asks for one head's columns of 16 rows of keys or values, which may lie behind the last.
-void AttentionEmitter::prefetch(Value memory, Value firstKey, Value kvHead, int64_t width) {
-  Type element = cast<MemRefType>(memory.getType()).getElementType();
-  int64_t lineColumns = 8 * 64 / element.getIntOrFloatBitWidth();
-  Value origin = b.mul(kvHead, b.index(width));
-  for (int64_t j = 0; j < numLanes; ++j)
-    for (int64_t c = 0; c < width; c += lineColumns)
-      memref::PrefetchOp::create(b, memory, ValueRange{at(firstKey, j), at(origin, c)},
-                                 /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
-}
-
-/// Scores of some blocks of 16 keys, one key per lane, for the rows that reach them and all heads.
-/// A single block may end behind the span.
-void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64_t blocks,
-                                  Span span) {
-  Value present, lastKey; // null where all keys are there
-  if (blocks == 1) {
-    present = b.maskBelow(b.sub(span.end, firstKey));
-    lastKey = b.sub(span.end, b.index(1));
+/// Merges the keys at the rows' own positions: a span of one key for each.
+void AttentionEmitter::emitOwnKeys(Lane lane, RegisterBlock block, Value kvHead) {
+  SmallVector<Value> places, panels, lanes;
+  for (int64_t r = 0; r < block.rows; ++r) {
+    places.push_back(positionOf(at(block.row, r)));
+    panels.push_back(arith::DivUIOp::create(b, places[r], b.index(numLanes)));
+    lanes.push_back(arith::RemUIOp::create(b, places[r], b.index(numLanes)));
   }
+  Value origin = b.mul(kvHead, b.index(keyWidth));
+  SmallVector<Value> zeros(block.rows * block.heads, b.f32(0.0f));
+  ValueRange dots = b.loop(b.index(0), b.index(keyWidth), 1, zeros, [&](Value c, ValueRange sums) {
+    SmallVector<Value> next, keys;
+    for (int64_t r = 0; r < block.rows; ++r)
+      keys.push_back(b.toFloat(loadScalar(lane.keys, {panels[r], b.add(origin, c), lanes[r]})));
+    forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+      Value column = b.add(columnOf(kvHead, at(block.head, h), keyWidth), c);
+      Value q = loadScalar(query, {b.add(kernel.begin(0), at(block.row, r)), column});
+      next.push_back(math::FmaOp::create(b, q, keys[r], sums[pair]));
+    });
+    return next;
+  });
+  forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+    Value row = at(block.row, r), head = at(block.head, h);
+    Value scaled = arith::MulFOp::create(b, dots[pair], b.f32(op.getScale().convertToFloat()));
+    Value only =
+        arith::AndIOp::create(b, Value(b.maskFirst(1)), Value(b.broadcast(isAttended(places[r]))));
+    Value score =
+        arith::SelectOp::create(b, only, Value(b.broadcast(scaled)), b.splat(excludedScore));
+    b.store(score, scores, {row, head, b.index(0)});
+    b.store(score, highest, {row, head, b.index(0)});
+  });
+  for (int64_t r = 0; r < block.rows; ++r) {
+    Span span = {places[r], at(places[r], 1)};
+    b.loop(block.head, at(block.head, block.heads), 1, [&](Value head) {
+      emitSoftmax(at(block.row, r), head, span);
+      mergeValues(lane, {at(block.row, r), 1, head, 1}, span, kvHead);
+    });
+  }
+}
+
+/// Asks for the values of 16 keys.
+void AttentionEmitter::prefetchValues(Lane lane, Value firstKey, Value kvHead) {
+  Type element = cast<MemRefType>(lane.values.getType()).getElementType();
+  int64_t lineColumns = 8 * 64 / element.getIntOrFloatBitWidth();
+  Value origin = b.mul(kvHead, b.index(valueWidth));
+  for (int64_t j = 0; j < numLanes; ++j)
+    for (int64_t c = 0; c < valueWidth; c += lineColumns)
+      prefetch(lane.values, {at(firstKey, j), at(origin, c)});
+}
+
+/// Scores of some panels of 16 keys, one key per lane, for the rows that reach them and all heads.
+/// A single panel may end behind the span.
+void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64_t panels,
+                                  Span span) {
+  Value present; // null where all keys are there
+  if (panels == 1)
+    present = b.maskBelow(b.sub(span.end, firstKey));
   VectorType bytes = b.lanes(b.getI8Type());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bytes));
   SmallVector<Value> attended;
-  for (int64_t n = 0; n < blocks; ++n) {
-    Value block = at(firstKey, n * numLanes);
-    if (tileRows == 1) {
-      prefetch(lane.keys, at(block, blocks * numLanes), kvHead, keyWidth);
-      prefetch(lane.values, block, kvHead, valueWidth);
-    }
-    transposeKeys(lane, kvHead, block, n, lastKey);
-    Value flags = b.load(mask, {block}, present);
+  for (int64_t n = 0; n < panels; ++n) {
+    Value key = at(firstKey, n * numLanes);
+    if (tileRows == 1)
+      prefetchValues(lane, key, kvHead);
+    Value flags = b.load(mask, {key}, present);
     attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
   }
+  Value firstPanel = arith::DivUIOp::create(b, firstKey, b.index(numLanes));
+  Value keyOrigin = b.mul(kvHead, b.index(keyWidth));
 
   // Rows that stand before the first of the keys need none of them.
   Value before = b.sub(firstKey, positionOf(b.index(0)));
@@ -353,16 +346,19 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
       queryRows.push_back(b.add(kernel.begin(0), at(block.row, row)));
       origins.push_back(columnOf(kvHead, at(block.head, head), keyWidth));
     });
-    SmallVector<Value> zeros(block.rows * block.heads * blocks, b.splat(0.0f));
+    SmallVector<Value> zeros(block.rows * block.heads * panels, b.splat(0.0f));
     ValueRange dots =
         b.loop(b.index(0), b.index(keyWidth), 1, zeros, [&](Value c, ValueRange sums) {
           SmallVector<Value> next(sums), keys;
-          for (int64_t n = 0; n < blocks; ++n)
-            keys.push_back(b.load(keyBlocks, {b.index(n), c, b.index(0)}));
+          for (int64_t n = 0; n < panels; ++n)
+            keys.push_back(b.load(lane.keys, {at(firstPanel, n), b.add(keyOrigin, c), b.index(0)}));
+          if (tileRows == 1)
+            for (int64_t n = 0; n < panels; ++n)
+              prefetch(lane.keys, {at(firstPanel, panels + n), b.add(keyOrigin, c), b.index(0)});
           forPairs(block, [&](int64_t, int64_t, int64_t pair) {
             Value q = b.broadcast(loadScalar(query, {queryRows[pair], b.add(origins[pair], c)}));
-            for (int64_t n = 0; n < blocks; ++n)
-              next[pair * blocks + n] = b.fma(q, keys[n], next[pair * blocks + n]);
+            for (int64_t n = 0; n < panels; ++n)
+              next[pair * panels + n] = b.fma(q, keys[n], next[pair * panels + n]);
           });
           return next;
         });
@@ -370,9 +366,9 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
       Value row = at(block.row, r), head = at(block.head, h);
       Value behind = at(positionOf(row), 1);
       Value maximum = b.load(highest, {row, head, b.index(0)});
-      for (int64_t n = 0; n < blocks; ++n) {
+      for (int64_t n = 0; n < panels; ++n) {
         Value key = at(firstKey, n * numLanes);
-        Value scaled = arith::MulFOp::create(b, dots[pair * blocks + n],
+        Value scaled = arith::MulFOp::create(b, dots[pair * panels + n],
                                              b.splat(op.getScale().convertToFloat()));
         if (lane.bias) {
           Value biasColumn = b.add(columnOf(kvHead, head, capacity), key);

@@ -32,9 +32,7 @@ public:
         width(op.getKeys().getType().getShape()[1] / op.getHeads()),
         places(cast<ShapedType>(op.getTable().getType()).getDimSize(1) / op.getHeads()),
         capacity(op.getKeys().getType().getShape()[0]) {
-    Type f32 = b.getF32Type();
-    keyBlock = kernel.allocate({int64_t(llvm::alignTo(width, numLanes)), numLanes}, f32);
-    sums = kernel.allocate({kernel.tileSize(0)}, f32);
+    sums = kernel.allocate({kernel.tileSize(0)}, b.getF32Type());
   }
 
   void emit() {
@@ -44,7 +42,6 @@ public:
 private:
   void emitHead(Value head);
   void emitBlock(Value head, Value block, Value lastPosition);
-  void transposeKeys(Value head, Value block, Value lastPosition);
   Value emitGates(Value row, Value head, Value block, Value attended);
   Value sumFromBehind(Value gates);
   Value readTable(Value row, Value head, Value place);
@@ -63,8 +60,7 @@ private:
   LaneBuilder &b;
   Value query, table, keys, mask, position, valid;
   int64_t width, places, capacity;
-  Value keyBlock; // [columns][16] of 16 keys, transposed
-  Value sums;     // [rows] gates of the blocks behind
+  Value sums; // [rows] gates of the blocks behind
 };
 } // namespace
 
@@ -78,31 +74,18 @@ void CopeBiasEmitter::emitHead(Value head) {
   });
 }
 
-/// 16 keys as columns: keyBlock[c][j] = K[block + j, c]. Keys behind the last row are not read.
-void CopeBiasEmitter::transposeKeys(Value head, Value block, Value lastPosition) {
-  Value origin = b.mul(head, b.index(width));
-  b.forLanes(width, [&](Value column, Value lanes) {
-    SmallVector<Value> rows;
-    for (int64_t j = 0; j < numLanes; ++j) {
-      Value key = b.minimum(b.add(block, b.index(j)), lastPosition);
-      rows.push_back(b.load(keys, {key, b.add(origin, column)}, lanes));
-    }
-    b.transpose(rows);
-    for (int64_t c = 0; c < numLanes; ++c)
-      b.store(rows[c], keyBlock, {b.add(column, b.index(c)), b.index(0)});
-  });
-}
-
 /// sigmoid(q . k), 0 where the key does not count.
 Value CopeBiasEmitter::emitGates(Value row, Value head, Value block, Value attended) {
   Value queryRow = b.add(kernel.begin(0), row), origin = b.mul(head, b.index(width));
-  ValueRange dot =
-      b.loop(b.index(0), b.index(width), 1, {b.splat(0.0f)},
-             [&](Value c, ValueRange sum) -> SmallVector<Value> {
-               Value q = memref::LoadOp::create(b, query, ValueRange{queryRow, b.add(origin, c)});
-               Value k = b.load(keyBlock, {c, b.index(0)});
-               return {b.fma(b.broadcast(q), k, sum[0])};
-             });
+  Value panel = arith::DivUIOp::create(b, block, b.index(numLanes));
+  ValueRange dot = b.loop(b.index(0), b.index(width), 1, {b.splat(0.0f)},
+                          [&](Value c, ValueRange sum) -> SmallVector<Value> {
+                            Value column = b.add(origin, c);
+                            Value q =
+                                memref::LoadOp::create(b, query, ValueRange{queryRow, column});
+                            Value k = b.load(keys, {panel, column, b.index(0)});
+                            return {b.fma(b.broadcast(q), k, sum[0])};
+                          });
   Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
   Value counts = arith::AndIOp::create(b, causal, attended);
   return arith::SelectOp::create(b, counts, emitActivation(b, Activation::sigmoid, dot[0]),
@@ -130,7 +113,6 @@ Value CopeBiasEmitter::readTable(Value row, Value head, Value place) {
 }
 
 void CopeBiasEmitter::emitBlock(Value head, Value block, Value lastPosition) {
-  transposeKeys(head, block, lastPosition);
   Value present = b.maskBelow(b.sub(b.add(lastPosition, b.index(1)), block));
   VectorType bytes = b.lanes(b.getI8Type());
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bytes));

@@ -24,6 +24,15 @@ Value LaneBuilder::sub(Value a, Value b) { return createOrFold<arith::SubIOp>(a,
 Value LaneBuilder::mul(Value a, Value b) { return createOrFold<arith::MulIOp>(a, b); }
 Value LaneBuilder::minimum(Value a, Value b) { return createOrFold<arith::MinSIOp>(a, b); }
 
+Value LaneBuilder::toFloat(Value scalar) {
+  if (scalar.getType().isF32())
+    return scalar;
+  Value word = arith::ExtUIOp::create(*this, getI32Type(), scalar);
+  Value shift = arith::ConstantOp::create(*this, getI32IntegerAttr(16));
+  return arith::BitcastOp::create(*this, getF32Type(),
+                                  Value(arith::ShLIOp::create(*this, word, shift)));
+}
+
 //===----------------------------------------------------------------------===//
 // Lanes
 //===----------------------------------------------------------------------===//

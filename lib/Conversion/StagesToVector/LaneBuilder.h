@@ -42,6 +42,8 @@ public:
   Value sub(Value a, Value b);
   Value mul(Value a, Value b);
   Value minimum(Value a, Value b);
+  /// f32, or bf16 as i16, as f32.
+  Value toFloat(Value scalar);
 
   // Lanes.
   Value splat(float value);

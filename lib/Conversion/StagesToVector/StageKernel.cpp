@@ -25,7 +25,7 @@ Type treadle::getKernelType(Type type) {
         return MemRefType::get(tensor.getShape(), tensor.getElementType());
       })
       .Case([&](StateType state) {
-        return MemRefType::get(state.getShape(), memory(state.getElementType()));
+        return MemRefType::get(getStorageShape(state), memory(state.getElementType()));
       })
       .Case([&](WeightType weight) {
         if (weight.getPacking() == Packing::plain)

@@ -25,7 +25,8 @@ Value treadle::rotaryAttention(const Scope &scope, const Tokens &tokens, Value r
   auto append = [&](Value k, Value v, StringRef prefix) -> std::pair<Value, Value> {
     k = rotate(k, shape.kvHeads);
     int64_t columns = shape.kvHeads * shape.headDim;
-    Value keys = scope.appendState((prefix + "k").str(), columns, builder.getStorageType());
+    Value keys =
+        scope.appendState((prefix + "k").str(), columns, builder.getStorageType(), Packing::panels);
     Value values = scope.appendState((prefix + "v").str(), columns, builder.getStorageType());
     AppendOp::create(ops, loc, k, keys, tokens.row, tokens.valid);
     AppendOp::create(ops, loc, v, values, tokens.row, tokens.valid);

@@ -43,7 +43,7 @@ private:
   /// A projection of rows of this kind, normalised where that is asked for.
   Value project(int64_t p, StringRef what, Value y, int64_t inputs, int64_t width);
   Keys appendKeys(int64_t p, int64_t branch, Value k);
-  Value append(const Twine &name, Value rows);
+  Value append(const Twine &name, Value rows, Packing packing = Packing::plain);
   Value rotate(int64_t p, Value x);
   Value getBranch(Value x, int64_t branch, int64_t width);
 
@@ -176,15 +176,17 @@ Value PassBuilder::project(int64_t p, StringRef what, Value y, int64_t inputs, i
 Keys PassBuilder::appendKeys(int64_t p, int64_t branch, Value k) {
   std::string suffix = branchSuffix(branch);
   Keys keys;
-  keys.rotated = append(symbolOf(p, "k" + suffix), rotate(p, k));
+  keys.rotated = append(symbolOf(p, "k" + suffix), rotate(p, k), Packing::panels);
   bool areEqual = !a.contextual || !a.passes[p].rotation;
-  keys.plain = areEqual ? keys.rotated : append(symbolOf(p, "plain_k" + suffix), k);
+  keys.plain =
+      areEqual ? keys.rotated : append(symbolOf(p, "plain_k" + suffix), k, Packing::panels);
   return keys;
 }
 
-Value PassBuilder::append(const Twine &name, Value rows) {
+Value PassBuilder::append(const Twine &name, Value rows, Packing packing) {
   int64_t columns = cast<ShapedType>(rows.getType()).getDimSize(1);
-  Value state = scope.appendState(name.str(), columns, scope.getBuilder().getStorageType());
+  Value state =
+      scope.appendState(name.str(), columns, scope.getBuilder().getStorageType(), packing);
   AppendOp::create(ops, loc, rows, state, place.row, place.valid);
   return state;
 }

@@ -55,14 +55,23 @@ static SmallVector<int64_t> tileGroups(StageOp stage, LinearOp linear) {
   return {tileRows(stage.getExtent(0)), groups};
 }
 
+/// At most `most` rows; of many, which kernels count at run time, whatever their number.
+static int64_t rowsUpTo(int64_t most, int64_t extent) {
+  return extent % rowGranule == 0 ? most : std::min(extent, most);
+}
+
 /// One key/value head at a time; scores of 512 keys for each of 64 rows and heads, 128 KB, stay in
 /// the second-level cache.
 static SmallVector<int64_t> tileAttention(StageOp stage, AttentionOp attention) {
   constexpr int64_t rowsAndHeads = 64;
   int64_t group = attention.getHeads() / attention.getKvHeads();
   int64_t most = llvm::bit_floor<uint64_t>(std::max<int64_t>(rowsAndHeads / group, 1));
-  int64_t rows = stage.getExtent(0);
-  return {rows % rowGranule == 0 ? most : std::min(rows, most), 1};
+  return {rowsUpTo(most, stage.getExtent(0)), 1};
+}
+
+/// Rows that become lanes of panels: few panels are shared with the tiles before and behind.
+static SmallVector<int64_t> tileAppend(StageOp stage) {
+  return {rowsUpTo(4 * rowGranule, stage.getExtent(0)), stage.getExtent(1)};
 }
 
 static SmallVector<int64_t> tileOf(StageOp stage) {
@@ -75,6 +84,9 @@ static SmallVector<int64_t> tileOf(StageOp stage) {
     return tileLinear(stage);
   if (auto attention = dyn_cast_if_present<AttentionOp>(core.getOperation()))
     return tileAttention(stage, attention);
+  if (auto append = dyn_cast_if_present<AppendOp>(core.getOperation());
+      append && append.getState().getType().getPacking() == Packing::panels)
+    return tileAppend(stage);
   SmallVector<int64_t> sizes;
   for (int64_t dim = 0, e = stage.getIterations().size(); dim < e; ++dim)
     sizes.push_back(stage.getExtent(dim));

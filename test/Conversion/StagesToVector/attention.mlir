@@ -1,7 +1,7 @@
 // RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,func.func(treadle-plan-arena),treadle-cpu-assign-tiles,convert-stages-to-vector{register-rows=6 register-panels=4 single-row-panels=8})' | FileCheck %s
 
 treadle.weight @w : !treadle.weight<37x128xf32, panels> from ["w"]
-treadle.state @k : !treadle.state<append, 64x64xf32>
+treadle.state @k : !treadle.state<append, 64x64xf32, panels>
 treadle.state @v : !treadle.state<append, 64x64xf32>
 treadle.state @m : !treadle.state<append, 64xi8>
 
@@ -10,7 +10,7 @@ treadle.state @m : !treadle.state<append, 64xi8>
 // CHECK-SAME: memref<?x128xf32>
 // CHECK-NOT: memref.prefetch
 // CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
-// CHECK-COUNT-4: vector.load {{.*}} : memref<4x32x16xf32>, vector<16xf32>
+// CHECK-COUNT-4: vector.load {{.*}} : memref<4x64x16xf32>, vector<16xf32>
 // CHECK-NOT: vector.load
 // CHECK-COUNT-16: vector.fma
 // CHECK: scf.yield
@@ -23,11 +23,11 @@ treadle.state @m : !treadle.state<append, 64xi8>
 func.func @rows(%ids: tensor<32xi32>, %mask: tensor<32xi8>, %position: index, %valid: index, %loops: index) -> tensor<32x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 32>} {
   %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>
   %q = treadle.embedding %ids, %w : (tensor<32xi32>, !treadle.weight<37x128xf32, panels>) -> tensor<32x128xf32>
-  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32>
+  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32, panels>
   %v = treadle.get_state @v[] : !treadle.state<append, 64x64xf32>
   %m = treadle.get_state @m[] : !treadle.state<append, 64xi8>
   %y = treadle.attention %q, %k, %v, %m at %position valid %valid {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
-    : (tensor<32x128xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<32x128xf32>
+    : (tensor<32x128xf32>, !treadle.state<append, 64x64xf32, panels>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<32x128xf32>
   return %y : tensor<32x128xf32>
 }
 
@@ -39,10 +39,10 @@ func.func @rows(%ids: tensor<32xi32>, %mask: tensor<32xi8>, %position: index, %v
 func.func @row(%ids: tensor<1xi32>, %mask: tensor<1xi8>, %position: index, %valid: index, %loops: index) -> tensor<1x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
   %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>
   %q = treadle.embedding %ids, %w : (tensor<1xi32>, !treadle.weight<37x128xf32, panels>) -> tensor<1x128xf32>
-  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32>
+  %k = treadle.get_state @k[] : !treadle.state<append, 64x64xf32, panels>
   %v = treadle.get_state @v[] : !treadle.state<append, 64x64xf32>
   %m = treadle.get_state @m[] : !treadle.state<append, 64xi8>
   %y = treadle.attention %q, %k, %v, %m at %position valid %valid {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
-    : (tensor<1x128xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<1x128xf32>
+    : (tensor<1x128xf32>, !treadle.state<append, 64x64xf32, panels>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<1x128xf32>
   return %y : tensor<1x128xf32>
 }

@@ -77,82 +77,82 @@ func.func @differential_c3(%a: tensor<4x8xf32>, %b: tensor<4x6xf32>, %q: !treadl
 
 // -----
 
-func.func @cope_bias_c1(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
+func.func @cope_bias_c1(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %m: !treadle.state<append, 64xi8>, %p: index) {
   // expected-error@+1 {{expects heads to divide 8 columns, got 3}}
   %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 3 : i64}
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+  return
+}
+
+// -----
+
+func.func @cope_bias_c1_table(%q: tensor<4x8xf32>, %z: tensor<4x5xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %m: !treadle.state<append, 64xi8>, %p: index) {
+  // expected-error@+1 {{expects heads to divide 5 columns, got 2}}
+  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
+    : (tensor<4x8xf32>, tensor<4x5xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+  return
+}
+
+// -----
+
+func.func @cope_bias_c2(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x6xf32, panels>, %m: !treadle.state<append, 64xi8>, %p: index) {
+  // expected-error@+1 {{expects keys with rows of [8], got '!treadle.state<append, 64x6xf32, panels>'}}
+  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x6xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+  return
+}
+
+// -----
+
+func.func @cope_bias_c2_rows(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
+  // expected-error@+1 {{expects keys in panels, got '!treadle.state<append, 64x8xf32>'}}
+  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
     : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
   return
 }
 
 // -----
 
-func.func @cope_bias_c1_table(%q: tensor<4x8xf32>, %z: tensor<4x5xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
-  // expected-error@+1 {{expects heads to divide 5 columns, got 2}}
+func.func @cope_bias_c3(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %m: !treadle.state<append, 32xi8>, %p: index) {
+  // expected-error@+1 {{expects states of one capacity, got '!treadle.state<append, 64x8xf32, panels>' and '!treadle.state<append, 32xi8>'}}
   %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x5xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 32xi8>, index, index) -> tensor<4x128xf32>
   return
 }
 
 // -----
 
-func.func @cope_bias_c2(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x6xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
-  // expected-error@+1 {{expects keys with rows of [8], got '!treadle.state<append, 64x6xf32>'}}
-  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x6xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
-  return
-}
-
-// -----
-
-func.func @cope_bias_c2_integers(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xi32>, %m: !treadle.state<append, 64xi8>, %p: index) {
-  // expected-error@+1 {{expects keys of f32 or bf16, got '!treadle.state<append, 64x8xi32>'}}
-  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xi32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
-  return
-}
-
-// -----
-
-func.func @cope_bias_c3(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 32xi8>, %p: index) {
-  // expected-error@+1 {{expects states of one capacity, got '!treadle.state<append, 64x8xf32>' and '!treadle.state<append, 32xi8>'}}
-  %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 32xi8>, index, index) -> tensor<4x128xf32>
-  return
-}
-
-// -----
-
-func.func @cope_bias_c4(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
+func.func @cope_bias_c4(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %m: !treadle.state<append, 64xi8>, %p: index) {
   // expected-error@+1 {{expects a result of 128 columns, got 'tensor<4x64xf32>'}}
   %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x64xf32>
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x64xf32>
   return
 }
 
 // -----
 
-func.func @cope_bias_c4_rows(%q: tensor<4x8xf32>, %z: tensor<3x6xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %p: index) {
+func.func @cope_bias_c4_rows(%q: tensor<4x8xf32>, %z: tensor<3x6xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %m: !treadle.state<append, 64xi8>, %p: index) {
   // expected-error@+1 {{expects as many result rows as input rows}}
   %y = treadle.cope_bias %q, %z, %k, %m at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<3x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+    : (tensor<4x8xf32>, tensor<3x6xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
   return
 }
 
 // -----
 
-func.func @attention_c8(%q: tensor<4x8xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %b: tensor<4x64xf32>, %p: index) {
+func.func @attention_c8(%q: tensor<4x8xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %v: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %b: tensor<4x64xf32>, %p: index) {
   // expected-error@+1 {{expects a bias of 128 columns, got 'tensor<4x64xf32>'}}
-  %y = treadle.attention %q, %k, %k, %m at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
-    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<4x64xf32>) -> tensor<4x8xf32>
+  %y = treadle.attention %q, %k, %v, %m at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
+    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<4x64xf32>) -> tensor<4x8xf32>
   return
 }
 
 // -----
 
-func.func @attention_c8_rows(%q: tensor<4x8xf32>, %k: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %b: tensor<3x128xf32>, %p: index) {
+func.func @attention_c8_rows(%q: tensor<4x8xf32>, %k: !treadle.state<append, 64x8xf32, panels>, %v: !treadle.state<append, 64x8xf32>, %m: !treadle.state<append, 64xi8>, %b: tensor<3x128xf32>, %p: index) {
   // expected-error@+1 {{expects as many result rows as input rows}}
-  %y = treadle.attention %q, %k, %k, %m at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
-    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<3x128xf32>) -> tensor<4x8xf32>
+  %y = treadle.attention %q, %k, %v, %m at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
+    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<3x128xf32>) -> tensor<4x8xf32>
   return
 }
 

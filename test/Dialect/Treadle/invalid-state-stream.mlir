@@ -156,25 +156,27 @@ func.func @read_rows_c2(%s: !treadle.state<append, 64x12xf32>, %p: index) {
 
 // -----
 
+!keys = !treadle.state<append, 64x8xf32, panels>
 !cache = !treadle.state<append, 64x8xf32>
 !mask = !treadle.state<append, 64xi8>
 
-func.func @attention_c7(%q: tensor<4x16xf32>, %k: !cache, %l: !treadle.state<append, 64x8xbf16>, %m: !mask, %p: index) {
-  // expected-error@+1 {{expects a lane of the types of keys and values, '!treadle.state<append, 64x8xf32>' and '!treadle.state<append, 64x8xf32>'}}
-  %y = treadle.attention %q, %k, %k, %m at %p valid %p lane %l, %l {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
-    : (tensor<4x16xf32>, !cache, !cache, !mask, index, index, !treadle.state<append, 64x8xbf16>, !treadle.state<append, 64x8xbf16>)
+func.func @attention_c7(%q: tensor<4x16xf32>, %k: !keys, %v: !cache, %l: !treadle.state<append, 64x8xbf16>, %m: !mask, %p: index) {
+  // expected-error@+1 {{expects a lane of the types of keys and values, '!treadle.state<append, 64x8xf32, panels>' and '!treadle.state<append, 64x8xf32>'}}
+  %y = treadle.attention %q, %k, %v, %m at %p valid %p lane %l, %l {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32}
+    : (tensor<4x16xf32>, !keys, !cache, !mask, index, index, !treadle.state<append, 64x8xbf16>, !treadle.state<append, 64x8xbf16>)
       -> tensor<4x16xf32>
   return
 }
 
 // -----
 
+!keys = !treadle.state<append, 64x8xf32, panels>
 !cache = !treadle.state<append, 64x8xf32>
 !mask = !treadle.state<append, 64xi8>
 
-func.func @attention_c7_own(%q: tensor<4x16xf32>, %k: !cache, %m: !mask, %p: index) {
+func.func @attention_c7_own(%q: tensor<4x16xf32>, %k: !keys, %v: !cache, %m: !mask, %p: index) {
   // expected-error@+1 {{expects both keys and values of a lane, or neither and no 'own'}}
-  %y = treadle.attention %q, %k, %k, %m at %p valid %p {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32, own}
-    : (tensor<4x16xf32>, !cache, !cache, !mask, index, index) -> tensor<4x16xf32>
+  %y = treadle.attention %q, %k, %v, %m at %p valid %p {heads = 4 : i64, kv_heads = 2 : i64, scale = 0.5 : f32, own}
+    : (tensor<4x16xf32>, !keys, !cache, !mask, index, index) -> tensor<4x16xf32>
   return
 }

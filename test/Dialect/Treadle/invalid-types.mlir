@@ -46,6 +46,16 @@ func.func private @state_type_c3(!treadle.state<ring, f32>)
 
 // -----
 
+// expected-error@+1 {{expects an append state of rank 2 of f32 or bf16 in panels}}
+func.func private @state_type_c4(!treadle.state<ring, 16x8xf32, panels>)
+
+// -----
+
+// expected-error@+1 {{expects an append state of rank 2 of f32 or bf16 in panels}}
+func.func private @state_type_c4_element(!treadle.state<append, 16x8xi8, panels>)
+
+// -----
+
 // expected-error@+1 {{expects a row count, or 0 where it is open, got -1}}
 func.func private @entry_attr_c1() attributes {treadle.entry = #treadle.entry<forward, rows = -1>}
 

@@ -3,7 +3,8 @@
 // Products of groups and of several inputs, and the ops of running states, survive printing and parsing.
 
 !state = !treadle.state<append, 512x40xf32>
-!keys = !treadle.state<append, 512x128xbf16>
+!keys = !treadle.state<append, 512x128xbf16, panels>
+!values = !treadle.state<append, 512x128xbf16>
 !mask = !treadle.state<append, 512xi8>
 
 // CHECK-LABEL: func.func @matrices
@@ -45,7 +46,7 @@ func.func @rows(%x: tensor<?x40xf32>, %t: tensor<?x2x20xf32>, %n: !treadle.weigh
 }
 
 // CHECK-LABEL: func.func @states
-func.func @states(%x: tensor<?x40xf32>, %q: tensor<?x256xf32>, %s: !state, %k: !keys, %m: !mask, %position: index, %valid: index) {
+func.func @states(%x: tensor<?x40xf32>, %q: tensor<?x256xf32>, %s: !state, %k: !keys, %v: !values, %m: !mask, %position: index, %valid: index) {
   // CHECK: treadle.running_sum %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<?x40xf32>, <append, 512x40xf32>, <append, 512xi8>
   treadle.running_sum %x, %s, %m at %position valid %valid : tensor<?x40xf32>, !state, !mask
   // CHECK: treadle.running_sum %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {single}
@@ -53,7 +54,7 @@ func.func @states(%x: tensor<?x40xf32>, %q: tensor<?x256xf32>, %s: !state, %k: !
   // CHECK: treadle.read_rows %{{.*}} at %{{.*}} valid %{{.*}} {lag = 1 : i64, mean} : (!treadle.state<append, 512x40xf32>, index, index)
   %0 = treadle.read_rows %s at %position valid %valid {lag = 1 : i64, mean} : (!state, index, index) -> tensor<?x40xf32>
   // CHECK: treadle.attention {{.*}} lane %{{.*}}, %{{.*}} {heads = 8 : i64, kv_heads = 4 : i64, own, scale = 2.500000e-01 : f32}
-  %1 = treadle.attention %q, %k, %k, %m at %position valid %valid lane %k, %k {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32, own}
-    : (tensor<?x256xf32>, !keys, !keys, !mask, index, index, !keys, !keys) -> tensor<?x256xf32>
+  %1 = treadle.attention %q, %k, %v, %m at %position valid %valid lane %k, %v {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32, own}
+    : (tensor<?x256xf32>, !keys, !values, !mask, index, index, !keys, !values) -> tensor<?x256xf32>
   return
 }

@@ -126,31 +126,34 @@ func.func @norms_and_rotations(%x: tensor<?x256xf32>, %n: !treadle.weight<256xf3
 // CHECK-LABEL: func.func @forward
 // CHECK-SAME: attributes {treadle.entry = #treadle.entry<forward, rows = 16>}
 func.func @forward(%q: tensor<16x256xf32>, %k: tensor<16x128xf32>, %ones: tensor<16xi8>,
-                   %keys: !treadle.state<append, 512x128xf32>, %values: !treadle.state<append, 512x128xbf16>,
+                   %keys: !treadle.state<append, 512x128xf32, panels>, %values: !treadle.state<append, 512x128xbf16>,
                    %mask: !treadle.state<append, 512xi8>, %position: index, %valid: index)
     attributes {treadle.entry = #treadle.entry<forward, rows = 16>} {
   // CHECK: treadle.append %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<16xi8>, <append, 512xi8>
   treadle.append %ones, %mask at %position valid %valid : tensor<16xi8>, !treadle.state<append, 512xi8>
   // CHECK: treadle.append %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<16x128xf32>, <append, 512x128xbf16>
   treadle.append %k, %values at %position valid %valid : tensor<16x128xf32>, !treadle.state<append, 512x128xbf16>
+  // CHECK: treadle.append %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} : tensor<16x128xf32>, <append, 512x128xf32, panels>
+  treadle.append %k, %keys at %position valid %valid : tensor<16x128xf32>, !treadle.state<append, 512x128xf32, panels>
   // CHECK: treadle.attention %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {heads = 8 : i64, kv_heads = 4 : i64, scale = 2.500000e-01 : f32}
   %0 = treadle.attention %q, %keys, %values, %mask at %position valid %valid {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.25 : f32}
-    : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32>, !treadle.state<append, 512x128xbf16>, !treadle.state<append, 512xi8>, index, index) -> tensor<16x256xf32>
+    : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32, panels>, !treadle.state<append, 512x128xbf16>, !treadle.state<append, 512xi8>, index, index) -> tensor<16x256xf32>
   return
 }
 
 // CHECK-LABEL: func.func @multi_pass
 func.func @multi_pass(%q: tensor<4x8xf32>, %z: tensor<4x6xf32>, %k: !treadle.state<append, 64x8xf32>,
+                      %panels: !treadle.state<append, 64x8xf32, panels>,
                       %mask: !treadle.state<append, 64xi8>, %ids: !treadle.state<append, 60xi32>,
                       %history: !treadle.state<fixed, 2xi32>, %s: !treadle.state<fixed, 4x8xf32>,
                       %l: !treadle.weight<2x3xf32, plain>, %table: !treadle.weight<40x8xf32, panels>,
                       %slope: !treadle.weight<f32, plain>, %init: f32, %p: index) {
   // CHECK: treadle.cope_bias %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} at %{{.*}} valid %{{.*}} {heads = 2 : i64}
-  %b = treadle.cope_bias %q, %z, %k, %mask at %p valid %p {heads = 2 : i64}
-    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
+  %b = treadle.cope_bias %q, %z, %panels, %mask at %p valid %p {heads = 2 : i64}
+    : (tensor<4x8xf32>, tensor<4x6xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64xi8>, index, index) -> tensor<4x128xf32>
   // CHECK: treadle.attention %{{.*}} valid %{{.*}} bias %{{.*}} {heads = 2 : i64
-  %a = treadle.attention %q, %k, %k, %mask at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.25 : f32}
-    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<4x128xf32>) -> tensor<4x8xf32>
+  %a = treadle.attention %q, %panels, %k, %mask at %p valid %p bias %b {heads = 2 : i64, kv_heads = 2 : i64, scale = 0.25 : f32}
+    : (tensor<4x8xf32>, !treadle.state<append, 64x8xf32, panels>, !treadle.state<append, 64x8xf32>, !treadle.state<append, 64xi8>, index, index, tensor<4x128xf32>) -> tensor<4x8xf32>
   // CHECK: treadle.differential %{{.*}}, %{{.*}} by %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} init %{{.*}} :
   %d = treadle.differential %a, %q by %l, %l, %l, %l init %init
     : (tensor<4x8xf32>, tensor<4x8xf32>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, !treadle.weight<2x3xf32, plain>, f32) -> tensor<4x8xf32>

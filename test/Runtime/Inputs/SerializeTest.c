@@ -56,7 +56,7 @@ static void testRoundTrip(void) {
   float logits[TOY_VOCAB];
   REQUIRE_OK(feed(api, s, 0, 1, logits));
   REQUIRE_OK(api->save_size(s, &one));
-  CHECK(one - empty == 4 + 2 + 2 * 40 + 16);
+  CHECK(one - empty == 4 + 2 + 2 * 32 + 16);
   api->session_destroy(s);
 }
 

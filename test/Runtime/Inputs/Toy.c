@@ -41,10 +41,11 @@
 // State memory
 //===----------------------------------------------------------------------===//
 
-// Rows and slots are padded on purpose.
+// Rows and slots are padded on purpose, keys lie in panels.
 enum {
-  KEY_STRIDE = (TOY_WIDTH + 2) * 4,
-  KEY_SLOT = TOY_CONTEXT * KEY_STRIDE + 64,
+  KEY_PANEL = 4,
+  KEY_STRIDE = TOY_WIDTH * 4,
+  KEY_SLOT = (TOY_CONTEXT + KEY_PANEL) * KEY_STRIDE + 64,
   HALF_STRIDE = 16,
   HALF_SLOT = TOY_CONTEXT * HALF_STRIDE,
   CELL_STRIDE = TOY_WIDTH * 4,
@@ -60,10 +61,12 @@ enum {
   STATE_BYTES = COUNT_AT + 64
 };
 
-static float *keyRow(void *states, int64_t layer, int64_t pass, int64_t row) {
-  return (float *)(void *)at(states, KEYS_AT +
-                                         (layer * TOY_LOOPS + pass) * KEY_SLOT +
-                                         row * KEY_STRIDE);
+static float *key(void *states, int64_t layer, int64_t pass, int64_t row,
+                  int64_t d) {
+  int64_t lane = row % KEY_PANEL;
+  return (float *)(void *)at(
+      states, KEYS_AT + (layer * TOY_LOOPS + pass) * KEY_SLOT +
+                  (row - lane) * KEY_STRIDE + (d * KEY_PANEL + lane) * 4);
 }
 
 static uint16_t *halfRow(void *states, int64_t pass, int64_t row) {
@@ -106,7 +109,8 @@ static void runRow(void *states, const float *embedding, int32_t id,
     memcpy(&bits, x, sizeof(bits));
     halfRow(states, pass, position)[0] = (uint16_t)(bits >> 16);
     for (int64_t layer = 0; layer < TOY_LAYERS; ++layer) {
-      memcpy(keyRow(states, layer, pass, position), x, TOY_WIDTH * sizeof(*x));
+      for (int d = 0; d < TOY_WIDTH; ++d)
+        *key(states, layer, pass, position, d) = x[d];
       float sum[TOY_WIDTH] = {0};
       for (int64_t j = 0; j <= position; ++j) {
         if (!*at(states, MASK_AT + 2 * j))
@@ -117,7 +121,7 @@ static void runRow(void *states, const float *embedding, int32_t id,
         score +=
             (float)((j + *(int32_t *)(void *)at(states, IDS_AT + 4 * j)) % 5);
         for (int d = 0; d < TOY_WIDTH; ++d)
-          sum[d] += score * keyRow(states, layer, pass, j)[d];
+          sum[d] += score * *key(states, layer, pass, j, d);
       }
       for (int d = 0; d < TOY_WIDTH; ++d)
         x[d] = squash(x[d] + 0.125f * sum[d]);
@@ -253,7 +257,8 @@ _Alignas(64)
                              .rows = TOY_CONTEXT,
                              .offset = IDS_AT,
                              .slot_stride = TOY_CONTEXT * 4,
-                             .row_stride = 4},
+                             .row_stride = 4,
+                             .panel_rows = 1},
                 [TOY_MASK] = {.name = STRING(mask, "mask"),
                               .kind = TREADLE_PROGRAM_STATE_APPEND,
                               .element = TREADLE_PROGRAM_ELEMENT_U8,
@@ -261,7 +266,8 @@ _Alignas(64)
                               .rows = TOY_CONTEXT,
                               .offset = MASK_AT,
                               .slot_stride = TOY_CONTEXT * 2,
-                              .row_stride = 2},
+                              .row_stride = 2,
+                              .panel_rows = 1},
                 [TOY_KEYS] = {.name = STRING(keys, "keys"),
                               .kind = TREADLE_PROGRAM_STATE_APPEND,
                               .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -273,7 +279,8 @@ _Alignas(64)
                               .rows = TOY_CONTEXT,
                               .offset = KEYS_AT,
                               .slot_stride = KEY_SLOT,
-                              .row_stride = KEY_STRIDE},
+                              .row_stride = KEY_STRIDE,
+                              .panel_rows = KEY_PANEL},
                 [TOY_HALVES] = {.name = STRING(halves, "halves"),
                                 .kind = TREADLE_PROGRAM_STATE_APPEND,
                                 .element = TREADLE_PROGRAM_ELEMENT_BF16,
@@ -289,7 +296,8 @@ _Alignas(64)
                                 .rows = TOY_CONTEXT,
                                 .offset = HALVES_AT,
                                 .slot_stride = HALF_SLOT,
-                                .row_stride = HALF_STRIDE},
+                                .row_stride = HALF_STRIDE,
+                                .panel_rows = 1},
                 [TOY_CELL] = {.name = STRING(cell, "cell"),
                               .kind = TREADLE_PROGRAM_STATE_FIXED,
                               .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -301,7 +309,8 @@ _Alignas(64)
                               .rows = 1,
                               .offset = CELL_AT,
                               .slot_stride = CELL_STRIDE,
-                              .row_stride = CELL_STRIDE},
+                              .row_stride = CELL_STRIDE,
+                              .panel_rows = 1},
                 [TOY_TAPS] = {.name = STRING(taps, "taps"),
                               .kind = TREADLE_PROGRAM_STATE_RING,
                               .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -311,7 +320,8 @@ _Alignas(64)
                               .rows = TOY_RING,
                               .offset = TAPS_AT,
                               .slot_stride = TOY_RING * TAP_STRIDE,
-                              .row_stride = TAP_STRIDE},
+                              .row_stride = TAP_STRIDE,
+                              .panel_rows = 1},
                 [TOY_COUNT] = {.name = STRING(count, "count"),
                                .kind = TREADLE_PROGRAM_STATE_FIXED,
                                .element = TREADLE_PROGRAM_ELEMENT_I32,
@@ -319,7 +329,8 @@ _Alignas(64)
                                .rows = 1,
                                .offset = COUNT_AT,
                                .slot_stride = 4,
-                               .row_stride = 4},
+                               .row_stride = 4,
+                               .panel_rows = 1},
             },
 #ifdef TOY_GOLDEN
         .golden = {{.ids = SPAN(expected.ids, TOY_GOLDEN_TOKENS),

@@ -53,7 +53,10 @@ def test_attention(row: Row, compile_library: Compile, tmp_path: Path) -> None:
         heads * width,
         rows,
         # Keys last: whoever reads behind them leaves the session's memory.
-        states={f"s_{name}": f"append, $capacityx{columns}x{element}" for name in reversed(names)},
+        states={
+            f"s_{name}": f"append, $capacityx{columns}x{element}{', panels' * name.startswith('k')}"
+            for name in reversed(names)
+        },
     )
     position = np.arange(count)
     mask = (position > 1) & (position % 9 != 8) if row["masked"] else np.ones(count, bool)

@@ -36,6 +36,7 @@ def attending(count: int, heads: int, width: int, value_width: int, places: int)
     # Keys last: whoever reads behind them leaves the session's memory.
     sizes = {"values": value_width, "keys": width}
     states = {name: f"append, $capacityx{heads * size}xf32" for name, size in sizes.items()}
+    states["keys"] += ", panels"
     text = text.replace("HEADS", str(heads)).replace("COLUMNS", str(heads * count))
     return SingleOp(text, heads * value_width, rows, states=states)
 
@@ -82,9 +83,10 @@ def test_a_bias_counts(compile_library: Callable[..., None], tmp_path: Path) -> 
     op = SingleOp(
         """
         treadle.append %k, %keys at %position valid %valid : $k, $keys
-        %y = treadle.attention %q, %keys, %keys, %mask at %position valid %valid bias %b
+        treadle.append %k, %values at %position valid %valid : $k, $values
+        %y = treadle.attention %q, %keys, %values, %mask at %position valid %valid bias %b
                {heads = 2 : i64, kv_heads = 1 : i64, scale = 0.5 : f32}
-          : ($q, $keys, $keys, $mask, index, index, $b) -> $y
+          : ($q, $keys, $values, $mask, index, index, $b) -> $y
         """,
         heads * 6,
         {
@@ -92,6 +94,6 @@ def test_a_bias_counts(compile_library: Callable[..., None], tmp_path: Path) -> 
             "k": generator.normal(size=(count, 6)),
             "b": bias.reshape(count, -1),
         },
-        states={"keys": "append, $capacityx6xf32"},
+        states={"keys": "append, $capacityx6xf32, panels", "values": "append, $capacityx6xf32"},
     )
     check(op, lambda q, k, b: k[chosen], compile_library, tmp_path)

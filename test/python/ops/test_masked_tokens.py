@@ -16,7 +16,7 @@ treadle.append %k, %keys {AT} : $k, $keys
 treadle.append %v, %values {AT} : $v, $values
 """
 HEADS = "{heads = 2 : i64, kv_heads = 1 : i64, scale = 0.5 : f32"
-KEY_VALUE = {"keys": "append, $capacityx10xf32", "values": "append, $capacityx10xf32"}
+KEY_VALUE = {"keys": "append, $capacityx10xf32, panels", "values": "append, $capacityx10xf32"}
 
 # Text, columns of the result and of each activation, states, weights.
 OPS: dict[str, tuple[str, int, dict[str, int], dict[str, str], dict[str, Weight]]] = {
@@ -33,13 +33,14 @@ OPS: dict[str, tuple[str, int, dict[str, int], dict[str, str], dict[str, Weight]
     **{
         f"attention of {lane}": (
             f"""{KEYS}
+            treadle.append %o, %other_keys {AT} : $o, $other_keys
             treadle.append %o, %others {AT} : $o, $others
-            %y = treadle.attention %q, %keys, %values, %mask {AT} lane %others, %others {HEADS}{attribute}}}
-              : ($q, $keys, $values, $mask, index, index, $others, $others) -> $y
+            %y = treadle.attention %q, %keys, %values, %mask {AT} lane %other_keys, %others {HEADS}{attribute}}}
+              : ($q, $keys, $values, $mask, index, index, $other_keys, $others) -> $y
             """,
             20,
             {"q": 20, "k": 10, "v": 10, "o": 10},
-            KEY_VALUE | {"others": "append, $capacityx10xf32"},
+            KEY_VALUE | {"other_keys": KEY_VALUE["keys"], "others": KEY_VALUE["values"]},
             {},
         )
         for lane, attribute in (("two lanes", ""), ("an own lane", ", own"))

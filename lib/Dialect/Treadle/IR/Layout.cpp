@@ -26,6 +26,13 @@ SmallVector<int64_t> treadle::getStorageShape(WeightType type) {
   return shape;
 }
 
+SmallVector<int64_t> treadle::getStorageShape(StateType type) {
+  ArrayRef<int64_t> shape = type.getShape();
+  if (type.getPacking() == Packing::plain)
+    return llvm::to_vector(shape);
+  return {llvm::divideCeilSigned(shape[0], panelWidth), shape[1], panelWidth};
+}
+
 static int64_t bytesOf(ArrayRef<int64_t> shape, Type element) {
   return llvm::product_of(shape) * (element.getIntOrFloatBitWidth() / 8);
 }
@@ -35,7 +42,7 @@ int64_t treadle::getSlotBytes(WeightType type) {
 }
 
 int64_t treadle::getSlotBytes(StateType type) {
-  return bytesOf(type.getShape(), type.getElementType());
+  return bytesOf(getStorageShape(type), type.getElementType());
 }
 
 template <typename SymbolOp> static Layout layoutSymbols(ModuleOp module) {

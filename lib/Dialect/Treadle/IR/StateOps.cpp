@@ -38,7 +38,8 @@ LogicalResult AppendOp::verify() {
   if (rows.getRank() == 0)
     return emitOpError("expects a row dimension");
   StateType state = getState().getType();
-  if (failed(verifyAppendState(*this, state, "state", rows.getShape().drop_front())))
+  if (failed(verifyAppendState(*this, state, "state", rows.getShape().drop_front(),
+                               state.getPacking())))
     return failure();
   // append_c3
   Type from = rows.getElementType(), to = state.getElementType();
@@ -86,9 +87,10 @@ LogicalResult AttentionOp::verify() {
   int64_t queryColumns = columnsOf(getQuery()), resultColumns = columnsOf(getResult());
   if (queryColumns % heads != 0 || resultColumns % heads != 0)
     return emitOpError("expects heads to divide the columns of query and result");
-  if (failed(verifyAppendState(*this, keys, "keys", {queryColumns / heads * kvHeads})) ||
+  if (failed(verifyAppendState(*this, keys, "keys", {queryColumns / heads * kvHeads},
+                               Packing::panels)) ||
       failed(verifyAppendState(*this, values, "values", {resultColumns / heads * kvHeads})) ||
-      failed(verifyFloats(*this, keys, "keys")) || failed(verifyFloats(*this, values, "values")))
+      failed(verifyFloats(*this, values, "values")))
     return failure();
   // attention_c4
   StateType mask = getMask().getType();
@@ -124,8 +126,7 @@ LogicalResult CopeBiasOp::verify() {
     return failure();
   // cope_bias_c2
   StateType keys = getKeys().getType();
-  if (failed(verifyAppendState(*this, keys, "keys", {columns})) ||
-      failed(verifyFloats(*this, keys, "keys")))
+  if (failed(verifyAppendState(*this, keys, "keys", {columns}, Packing::panels)))
     return failure();
   // cope_bias_c3
   if (failed(verifyMask(*this, getMask().getType())) ||

@@ -86,7 +86,7 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError,
 }
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError, StateKind kind,
-                                ArrayRef<int64_t> shape, Type element) {
+                                ArrayRef<int64_t> shape, Type element, Packing packing) {
   // state_type_c1
   if (!element.isF32() && !element.isBF16() && !element.isSignlessInteger(8) &&
       !element.isSignlessInteger(32))
@@ -94,6 +94,10 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError, St
   // state_type_c3
   if (kind != StateKind::fixed && shape.empty())
     return emitError() << "expects a row dimension in a state of kind " << stringifyStateKind(kind);
+  // state_type_c4
+  if (packing == Packing::panels &&
+      (kind != StateKind::append || shape.size() != 2 || !isa<FloatType>(element)))
+    return emitError() << "expects an append state of rank 2 of f32 or bf16 in panels";
   return verifyShape(emitError, shape);
 }
 

@@ -53,9 +53,13 @@ LogicalResult treadle::verifyPlain(Operation *op, WeightType weight, StringRef n
 }
 
 LogicalResult treadle::verifyAppendState(Operation *op, StateType state, StringRef name,
-                                         ArrayRef<int64_t> row) {
+                                         ArrayRef<int64_t> row, Packing packing) {
   if (state.getKind() != StateKind::append)
     return op->emitOpError("expects ") << name << " to be an append state, got " << state;
+  if (state.getPacking() != packing)
+    return op->emitOpError("expects ")
+           << name << (packing == Packing::panels ? " in panels, got " : " row by row, got ")
+           << state;
   if (state.getRowShape() != row)
     return op->emitOpError("expects ") << name << " with rows of [" << row << "], got " << state;
   return success();

@@ -29,7 +29,8 @@ mlir::LogicalResult verifyPlain(mlir::Operation *op, WeightType weight, llvm::St
 
 /// An append state with rows of that shape.
 mlir::LogicalResult verifyAppendState(mlir::Operation *op, StateType state, llvm::StringRef name,
-                                      llvm::ArrayRef<int64_t> row);
+                                      llvm::ArrayRef<int64_t> row,
+                                      Packing packing = Packing::plain);
 /// An append state with one element of that type per row.
 mlir::LogicalResult verifyTokenState(mlir::Operation *op, StateType state, llvm::StringRef name,
                                      mlir::Type element);

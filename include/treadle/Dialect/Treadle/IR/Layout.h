@@ -20,7 +20,7 @@
 
 namespace treadle {
 
-/// Output features on the lanes of a panel.
+/// Output features, or rows of a state, on the lanes of a panel.
 constexpr int64_t panelWidth = 16;
 
 /// Every slot, and every buffer of the arena, starts on a border of this many bytes.
@@ -31,6 +31,8 @@ int64_t getPanelDepth(mlir::Type element);
 
 /// The shape in memory: the logical one of `plain`, ([G])[N/16][K/k][16][k] of `panels`.
 llvm::SmallVector<int64_t> getStorageShape(WeightType type);
+/// The same of a state; its panels are [rows/16][columns][16].
+llvm::SmallVector<int64_t> getStorageShape(StateType type);
 
 /// Bytes of one slot, without the padding to the next.
 int64_t getSlotBytes(WeightType type);

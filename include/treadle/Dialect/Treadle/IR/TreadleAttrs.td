@@ -21,10 +21,11 @@ class Treadle_EnumAttr<EnumInfo info, string mnemonic> : EnumAttr<Treadle_Dialec
   let assemblyFormat = "`<` $value `>`";
 }
 
-def Treadle_Packing : Treadle_Enum<"Packing", "how a weight lies in the packed file", [
-  // Row-major, as in the source; vectors and small tensors.
+def Treadle_Packing : Treadle_Enum<"Packing", "how a weight lies in the packed file, a state in memory", [
+  // Row-major; of weights as in the source: vectors and small tensors.
   I32EnumCase<"plain", 0>,
   // [N/16][K/k][16][k]: 16 output features on lanes, K in order, k = elements per 32 bits.
+  // Of states [rows/16][columns][16]: 16 rows on lanes.
   I32EnumCase<"panels", 1>,
 ]>;
 

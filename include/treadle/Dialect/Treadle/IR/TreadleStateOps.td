@@ -15,7 +15,8 @@ def Treadle_AppendOp : Treadle_CoreOp<"append"> {
   let summary = "appends the rows of the tokens to a state";
   let description = [{
     S[position + r, ...] = rows[r, ...] for r < valid, converted to the element type of
-    the state (bf16: nearest, ties to even). Padding rows change nothing.
+    the state (bf16: nearest, ties to even). Padding rows change nothing. A row enters a panel beside
+    those before it.
 
     Constraints:
     * (C1) `state` is of kind append.
@@ -55,7 +56,7 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments]
 
     Constraints:
     * (C1) `heads` and `kv_heads` are positive and `kv_heads` divides `heads`.
-    * (C2) `keys` is an append state of rows kv_heads * D, where `query` has heads * D columns.
+    * (C2) `keys` is an append state, in panels, of rows kv_heads * D, where `query` has heads * D columns.
     * (C3) `values` is an append state of rows kv_heads * E, where the result has heads * E columns.
       Both are f32 or bf16.
     * (C4) `mask` is an append state of one i8 per row.
@@ -69,7 +70,7 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments]
     ```mlir
     %y = treadle.attention %q, %k, %v, %m at %position valid %valid
            {heads = 8 : i64, kv_heads = 4 : i64, scale = 0.176776692 : f32}
-      : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32>,
+      : (tensor<16x256xf32>, !treadle.state<append, 512x128xf32, panels>,
          !treadle.state<append, 512x128xf32>, !treadle.state<append, 512xi8>, index, index)
         -> tensor<16x256xf32>
     ```
@@ -107,7 +108,7 @@ def Treadle_CopeBiasOp : Treadle_CoreOp<"cope_bias"> {
 
     Constraints:
     * (C1) `heads` is positive and divides the columns of `query` and of `table`.
-    * (C2) `keys` is an append state of f32 or bf16 with rows like those of `query`.
+    * (C2) `keys` is an append state, in panels, with rows like those of `query`.
     * (C3) `mask` is an append state of one i8 per row, of the capacity of `keys`.
     * (C4) The result has heads * capacity columns; all have the same rows.
 

@@ -44,12 +44,22 @@ def Treadle_StateType : TypeDef<Treadle_Dialect, "State"> {
     * (C1) The element type is f32, bf16, i8 or i32.
     * (C2) Every dimension is positive, and their product is at most 2^48.
     * (C3) A state of kind append or ring has a row dimension.
+    * (C4) Panels hold an append state of f32 or bf16 whose rows have one dimension.
 
-    Example: `!treadle.state<append, 512x128xbf16>`
+    Example: `!treadle.state<append, 512x128xbf16>`,
+    `!treadle.state<append, 512x128xbf16, panels>` (16 rows side by side)
   }];
   let parameters = (ins EnumParameter<Treadle_StateKind>:$kind,
-                        ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType);
-  let assemblyFormat = "`<` $kind `,` custom<ShapeAndElement>($shape, $elementType) `>`";
+                        ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType,
+                        DefaultValuedParameter<"::treadle::Packing",
+                                               "::treadle::Packing::plain">:$packing);
+  let assemblyFormat = [{
+    `<` $kind `,` custom<ShapeAndElement>($shape, $elementType) (`,` $packing^)? `>`
+  }];
+  let builders = [TypeBuilder<(ins "::treadle::StateKind":$kind,
+                                   "::llvm::ArrayRef<int64_t>":$shape,
+                                   "::mlir::Type":$elementType),
+                              [{ return $_get($_ctxt, kind, shape, elementType, Packing::plain); }]>];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// The shape of what one token adds: everything behind the row dimension.
