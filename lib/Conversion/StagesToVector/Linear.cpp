@@ -122,7 +122,6 @@ private:
   void emitRowBlock(Rows rows, Words block);
   void roundRows(Rows rows, Words block);
   int64_t panelsOfUnit();
-  int64_t chooseUnits(int64_t panelsAtOnce);
   void emitUnits(Rows rows, Value first, int64_t count, int64_t panelsAtOnce, Words block);
   void emitPanels(Rows rows, ArrayRef<Panels> panels, Words block);
   std::optional<Prefetch> findNext(Rows rows, ArrayRef<Panels> panels, Words block);
@@ -132,6 +131,7 @@ private:
                               ValueRange accumulators);
   Value multiplyBF16(Value weights, unsigned input, int64_t row, Value word, Value accumulator);
   void forRowBlocks(function_ref<void(Rows)> body);
+  void forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body);
 
   /// The products of a matrix.
   ArrayRef<Product> productsOf(unsigned matrix) {
@@ -153,7 +153,7 @@ private:
 };
 } // namespace
 
-/// The rows of the tile, granule by granule, in register blocks whose sizes differ by at most one.
+/// The rows of the tile, granule by granule, in register blocks.
 void LinearEmitter::forRowBlocks(function_ref<void(Rows)> body) {
   int64_t granule = kernel.hasWholeGranules() ? rowGranule : tileRows;
   b.loop(b.index(0), b.sub(kernel.end(0), kernel.begin(0)), granule, [&](Value first) {
@@ -203,19 +203,6 @@ int64_t LinearEmitter::panelsOfUnit() {
   return panels;
 }
 
-/// Units of a register block: as few blocks as the tile can be cut into, where a block of what is
-/// left over counts as many times as it has units.
-int64_t LinearEmitter::chooseUnits(int64_t panelsAtOnce) {
-  int64_t units = llvm::divideCeilSigned(tileOutputs, panelWidth);
-  int64_t most = std::clamp<int64_t>(panelsAtOnce / panelsOfUnit(), 1, units);
-  auto blocks = [&](int64_t size) { return units / size + units % size; };
-  int64_t best = most;
-  for (int64_t size = most - 1; size > 0; --size)
-    if (blocks(size) < blocks(best))
-      best = size;
-  return best;
-}
-
 /// All panels of the tile for a block of rows.
 void LinearEmitter::emitRowBlock(Rows rows, Words block) {
   if (isBF16)
@@ -225,16 +212,27 @@ void LinearEmitter::emitRowBlock(Rows rows, Words block) {
   int64_t panelsAtOnce = options.registerPanels;
   if (rows.count == 1)
     panelsAtOnce = std::max<int64_t>(panelsAtOnce, options.singleRowPanels / perMatrix);
-  int64_t atOnce = chooseUnits(panelsAtOnce);
-  // The interval of outputs, in units; only the last panel of a matrix may be partial.
+  forUnitBlocks(
+      std::max<int64_t>(panelsAtOnce / panelsOfUnit(), 1),
+      [&](Value first, int64_t count) { emitUnits(rows, first, count, panelsAtOnce, block); });
+}
+
+/// The units of the tile in blocks of at most `atOnce`. A panel alone would wait for its own
+/// chain, so the blocks are even. A tile is whole, or the last of its matrices.
+void LinearEmitter::forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body) {
+  int64_t outputs = work.groups > 1 ? work.matrices[0].outputs : kernel.extent(1);
   Value begin = arith::DivUIOp::create(b, firstOutput, b.index(panelWidth));
-  Value end = arith::CeilDivUIOp::create(b, endOutput, b.index(panelWidth));
-  Value wholeBlocks = arith::DivUIOp::create(b, b.sub(end, begin), b.index(atOnce));
-  Value middle = b.add(begin, b.mul(wholeBlocks, b.index(atOnce)));
-  b.loop(begin, middle, atOnce,
-         [&](Value unit) { emitUnits(rows, unit, atOnce, panelsAtOnce, block); });
-  if (atOnce > 1)
-    b.loop(middle, end, 1, [&](Value unit) { emitUnits(rows, unit, 1, panelsAtOnce, block); });
+  int64_t whole = llvm::divideCeilSigned(std::min(tileOutputs, outputs), panelWidth);
+  int64_t last = llvm::divideCeilSigned(outputs % tileOutputs, panelWidth);
+  if (last == 0 || last == whole)
+    return b.forBlocks(begin, whole, atOnce, body);
+  Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, endOutput, b.index(outputs));
+  auto choice = scf::IfOp::create(b, isLast, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(choice.thenBlock());
+  b.forBlocks(begin, last, atOnce, body);
+  b.setInsertionPointToStart(choice.elseBlock());
+  b.forBlocks(begin, whole, atOnce, body);
 }
 
 /// Rounds a block of K of some rows to bf16. What lies behind the last column of the group is 0,

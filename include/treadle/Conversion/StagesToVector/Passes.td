@@ -29,7 +29,7 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
 
     All vectors have 16 lanes of f32; the target splits them as its registers need.
     Matrices run in register blocks of `register-rows` x `register-panels`; a single
-    row takes `single-row-panels` at once, for enough independent chains. K passes in blocks
+    row takes up to `single-row-panels` at once, for enough independent chains. K passes in blocks
     of `block-words` words, of one f32 or two bf16, for one row in blocks of
     `single-row-words`; that changes no bit. Recurrences run row by row, or where `chunked` in
     chunks of up to 64 rows.
