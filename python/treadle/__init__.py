@@ -10,9 +10,10 @@ from treadle._capi import Status, TreadleError
 from treadle.chat import Chat
 from treadle.compile import CompileError, compile
 from treadle.convert import convert
-from treadle.model import Model, Session, load
+from treadle.model import Model, load
 from treadle.random_weights import random_weights
 from treadle.score import score
+from treadle.session import Session
 
 __all__ = [
     "Chat",

@@ -78,6 +78,12 @@ class TreadleError(Exception):
         return type(self), (self.status, self.message)
 
 
+def check(status: int, message: bytes, path: Path | None = None) -> None:
+    """Raises unless the status says that all is well; `path` is that of the library, for the message."""
+    if status:
+        raise TreadleError(status, f"{path}: {text(message)}" if path else text(message))
+
+
 def _known(status: int) -> int:
     try:
         return Status(status)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle._arguments import Ids, token_ids
 from treadle._capi import Status, TreadleError
-from treadle.model import Ids, Model, token_ids
+from treadle.model import Model
 
 
 def call(

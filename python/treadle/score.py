@@ -5,8 +5,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from treadle._arguments import Ids, token_ids
 from treadle._capi import Status, TreadleError
-from treadle.model import Ids, Model, token_ids
+from treadle.model import Model
 
 CHUNK = 128
 """Tokens of one call: logits of a long text need not fit into memory at once."""
