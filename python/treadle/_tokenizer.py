@@ -7,8 +7,11 @@ import datetime
 import itertools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from treadle._capi import Status, TreadleError
@@ -18,6 +21,9 @@ Message = Mapping[str, Any]
 
 MAX_TEXT = 16 << 20
 """Characters of a conversation, far more than any context takes."""
+
+MAX_STEPS = 10_000_000
+"""Lines of Python that a template may run, as Jinja makes them: seconds, where published ones take microseconds."""
 
 MAX_PENDING = 16
 """How many ids may wait for the rest of a character, which has four bytes at most."""
@@ -81,13 +87,14 @@ class ChatTokenizer:
         pieces: list[str] = []
         size = 0
         try:
-            for piece in self._template.generate(
-                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
-            ):
-                pieces.append(piece)
-                size += len(piece)
-                if size > MAX_TEXT:
-                    raise ValueError(f"expected a text of at most {MAX_TEXT} characters, got more")
+            with _at_most(MAX_STEPS):
+                for piece in self._template.generate(
+                    messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._special
+                ):
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > MAX_TEXT:
+                        raise ValueError(f"expected a text of at most {MAX_TEXT} characters, got more")
         except Exception as error:  # whatever goes wrong in somebody else's code
             said = str(error) or type(error).__name__
             raise TreadleError(Status.INVALID_ARGUMENT, f"the chat template of {self.folder}: {said:.300}") from None
@@ -256,6 +263,26 @@ def _to_json(
 ) -> str:
     """Unlike Jinja's own, it does not escape what HTML would not take."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+@contextmanager
+def _at_most(steps: int) -> Iterator[None]:
+    """Ends functions that are called inside after so many lines of Python: loops of loops need not write anything."""
+    left = steps
+
+    def count(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"expected a template that ends within {steps} steps, got more")
+        return count
+
+    outer = sys.gettrace()
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(outer)
 
 
 def _raise_exception(message: object) -> None:

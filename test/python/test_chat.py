@@ -335,6 +335,10 @@ def test_bad_templates(tmp_path: Path) -> None:
     ):
         with refused(Status.INVALID_ARGUMENT, "the chat template of"):
             render(tmp_path, endless)
+    tracer = sys.gettrace()
+    with refused(Status.INVALID_ARGUMENT, "expected a template that ends within"):
+        render(tmp_path, "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}w9")
+    assert sys.gettrace() is tracer
     if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which ends the process where memory does
         doubled = "{% set x = namespace(y='w9') %}{% for i in range(99) %}{% set x.y = x.y ~ x.y %}{% endfor %}{{ x.y }}"
         with refused(Status.INVALID_ARGUMENT, "the chat template of"), limited_memory():
