@@ -124,8 +124,8 @@ static treadle_status checkMark(treadle_session *session, const Mark *mark) {
     return treadle_fail(session, TREADLE_STATUS_MISMATCH,
                         "expects a checkpoint of this session, got one of "
                         "another");
-  if (mark->epoch > session->epoch || mark->open > 1 || mark->forgotten < 0 ||
-      !treadle_is_sound(session, placeOf(mark)))
+  if (mark->epoch > session->epoch || mark->open > 1 ||
+      !treadle_is_sound(session, placeOf(mark), mark->forgotten))
     return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                         "the checkpoint is damaged");
   int64_t lowest = lowestOverwriteSince(session, mark->epoch);

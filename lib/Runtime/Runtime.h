@@ -263,8 +263,9 @@ treadle_place treadle_settled_place(const treadle_session *session);
 treadle_place treadle_start(void);
 
 /// Whether a session of this library and context can stand at `place`, between
-/// calls that leave no full period.
-bool treadle_is_sound(const treadle_session *session, treadle_place place);
+/// calls that leave no full period, when so many tokens have left its context.
+bool treadle_is_sound(const treadle_session *session, treadle_place place,
+                      int64_t forgotten);
 
 /// Makes the session an empty sequence.
 void treadle_begin(treadle_session *session);

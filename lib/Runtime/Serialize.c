@@ -134,12 +134,9 @@ static treadle_status checkIntegrity(treadle_session *session,
 /// Could a session of this model and of these loops have been saved so?
 static bool isSound(const treadle_session *session, const SaveHeader *header) {
   const treadle_place place = placeOf(header);
-  // Beyond any real count, further tokens would make it overflow.
-  if (header->forgotten < 0 || header->forgotten > INT64_MAX / 2 ||
-      header->open > 1 || !treadle_is_sound(session, place))
+  if (header->open > 1 || !treadle_is_sound(session, place, header->forgotten))
     return false;
-  // A sequence without end has no context to leave.
-  if (treadle_header()->period && (header->context || header->forgotten))
+  if (treadle_header()->period && header->context)
     return false;
   if (!treadle_header()->period &&
       (header->context < 1 || header->context < header->position ||

@@ -140,17 +140,19 @@ treadle_place treadle_start(void) {
   return (treadle_place){0, 0, !treadle_header()->period};
 }
 
-bool treadle_is_sound(const treadle_session *session, treadle_place place) {
+bool treadle_is_sound(const treadle_session *session, treadle_place place,
+                      int64_t forgotten) {
   const int64_t period = (int64_t)treadle_header()->period;
-  if (place.position < 0)
+  // Beyond any real count, further tokens would make a number overflow.
+  const int64_t most = INT64_MAX / 2;
+  // A sequence without end has no context to leave.
+  if (forgotten < 0 || forgotten > (period ? 0 : most) || place.position < 0)
     return false;
   if (!period)
     return place.open && place.row == place.position &&
            place.position <= session->context;
-  // Beyond any real count, further tokens would make the position overflow.
-  return place.position <= INT64_MAX / 2 && place.row >= 0 &&
-         place.row < period && place.row <= place.position &&
-         (place.open || !place.row);
+  return place.position <= most && place.row >= 0 && place.row < period &&
+         place.row <= place.position && (place.open || !place.row);
 }
 
 void treadle_begin(treadle_session *session) {

@@ -173,7 +173,8 @@ static void testHostileMarks(void) {
   for (size_t bit = 0; bit < 64 * 8; ++bit) {
     mark[bit / 8] ^= (char)(1 << bit % 8);
     treadle_status status = api->session_rollback(s, mark, size);
-    bool harmless = bit / 8 >= 24; // epoch, place, forgotten
+    // Epoch, place, forgotten: but no number to which none can be added.
+    bool harmless = bit / 8 >= 24 && bit < 64 * 8 - 2;
     CHECK(status != TREADLE_STATUS_OK || harmless);
     CHECK(api->session_position(s) <= TOY_CONTEXT);
     mark[bit / 8] ^= (char)(1 << bit % 8);
