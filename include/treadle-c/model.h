@@ -278,7 +278,9 @@ typedef struct treadle_model_info {
   /* A session's states at full context (or period) and loops. */
   uint64_t state_bytes;
   treadle_weights_mode weights_mode;
-  uint32_t reserved;
+  /* Every id is below it. Columns of logits from there on, if vocab_size is more,
+   * stand for no token. */
+  uint32_t token_count;
   uint64_t weights_bytes; /* packed weights without the container's header */
 } treadle_model_info;
 
@@ -433,7 +435,7 @@ typedef struct treadle_model_api {
    * makes no system call. Needs up to 512 KB of the calling thread's stack. With
    * periods, a turn runs where it is due: before the token that the full period
    * cannot hold.
-   *   ids     [count], each 0 <= id < vocab_size
+   *   ids     [count], each 0 <= id < token_count
    *   mask    [count] of 0 and 1, or NULL: all 1. A token of mask 0 takes a
    *           position, and no token attends to it.
    *   logits  float32, room for logits_capacity of them: see treadle_logits;

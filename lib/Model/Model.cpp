@@ -49,7 +49,6 @@ llvm::Error treadle::checkModelOptions(const ModelOptions &options) {
 static std::string describeModel(ModuleOp module, const ModelConfig &config,
                                  const ModelFacts &facts) {
   llvm::json::Object info = config.family->getInfo(config);
-  info["token_count"] = facts.tokens.value_or(facts.vocabulary);
   info["config"] = config.toJson();
   info["parameters"] = countParameters(module);
   std::string text;
@@ -98,7 +97,8 @@ llvm::Expected<OwningOpRef<ModuleOp>> treadle::buildModel(MLIRContext &context,
                                     facts.hidden, capacity, facts.period ? 0 : facts.capacity,
                                     maxLoops, facts.loops,
                                     DenseI64ArrayAttr::get(&context, facts.eos),
-                                    describeModel(*module, config, facts), facts.period));
+                                    describeModel(*module, config, facts), facts.period,
+                                    facts.tokens.value_or(0)));
   if (failed(verify(*module)))
     return makeError(config.file + ": the module of this model does not verify; report this");
   return std::move(module);

@@ -172,7 +172,7 @@ static void runSliding(treadle_session *session, const int32_t *ids,
 
 static treadle_status checkTokens(treadle_session *session, const int32_t *ids,
                                   const uint8_t *mask, size_t count) {
-  const uint32_t vocab = treadle_header()->vocab_size;
+  const uint32_t tokens = treadle_header()->token_count;
   if (!ids || !count)
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "expects at least one token id");
@@ -180,10 +180,10 @@ static treadle_status checkTokens(treadle_session *session, const int32_t *ids,
     return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                         "got an impossible number of tokens: %u", count);
   for (size_t i = 0; i < count; ++i)
-    if (ids[i] < 0 || (uint32_t)ids[i] >= vocab)
+    if (ids[i] < 0 || (uint32_t)ids[i] >= tokens)
       return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,
                           "expects token ids from 0 to %u, got %d at index %u",
-                          (uint64_t)vocab - 1, (int64_t)ids[i], i);
+                          (uint64_t)tokens - 1, (int64_t)ids[i], i);
   for (size_t i = 0; mask && i < count; ++i)
     if (mask[i] > 1)
       return treadle_fail(session, TREADLE_STATUS_INVALID_ARGUMENT,

@@ -196,6 +196,7 @@ treadle_status treadle_model_get_info(const treadle_model *model,
       .state_count = header->states.count,
       .state_bytes = header->state_bytes,
       .weights_mode = (treadle_weights_mode)header->weights.mode,
+      .token_count = header->token_count,
       .weights_bytes = header->weights.file_size - header->weights.header_size,
   };
   return answer(

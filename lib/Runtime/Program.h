@@ -103,7 +103,7 @@ typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
 /// OPEN and CLOSE are there once each if the program has periods, and not at all
 /// otherwise.
 enum treadle_program_entry_kind {
-  /// input: int32 ids[R], each in [0, vocab_size).
+  /// input: int32 ids[R], each in [0, token_count).
   /// mask: uint8 mask[R], 1 = attended. A masked row takes a position, and its
   ///   keys are seen by no row, its own included. A row that sees no key has
   ///   attention result 0.
@@ -307,7 +307,8 @@ typedef struct treadle_program_header {
   /// names them apart.
   uint8_t library_id[32];
 
-  uint32_t vocab_size;  ///< the width of a row of logits; every id is below it
+  uint32_t vocab_size;  ///< the width of a row of logits
+  uint32_t token_count; ///< every id is below it; 1 ... vocab_size
   uint32_t hidden_size; ///< the width of a row between forward and head
   uint64_t context;     ///< positions compiled for; 0, no limit, with periods
   uint64_t config_context; ///< positions that the config promises, or 0

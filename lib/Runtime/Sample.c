@@ -152,12 +152,13 @@ static treadle_status checkParams(treadle_session *session,
   return TREADLE_STATUS_OK;
 }
 
-/// Collects what may be chosen, ids ascending.
+/// Collects what may be chosen, ids ascending. Columns behind those of tokens do
+/// not count, whatever they hold.
 static treadle_status collectCandidates(treadle_session *session,
-                                        const float *logits, size_t vocab,
-                                        size_t *count) {
+                                        const float *logits, size_t *count) {
+  const size_t tokens = treadle_header()->token_count;
   *count = 0;
-  for (size_t id = 0; id < vocab; ++id) {
+  for (size_t id = 0; id < tokens; ++id) {
     float logit = logits[id];
     if (!(logit < __builtin_inff()))
       return treadle_fail(session, TREADLE_STATUS_NOT_A_NUMBER,
@@ -195,7 +196,7 @@ treadle_status treadle_session_sample(treadle_session *session,
   size_t count;
   treadle_status status = checkParams(session, &params);
   if (status == TREADLE_STATUS_OK)
-    status = collectCandidates(session, logits, vocab, &count);
+    status = collectCandidates(session, logits, &count);
   if (status != TREADLE_STATUS_OK)
     return status;
   if (params.temperature == 0) {

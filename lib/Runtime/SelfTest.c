@@ -141,7 +141,7 @@ static bool createSequence(Sequence *sequence) {
   uint32_t random = 1;
   for (size_t i = 0; i < count; ++i) {
     random = random * 1664525 + 1013904223; // Numerical Recipes
-    sequence->ids[i] = (int32_t)((random >> 8) % vocab);
+    sequence->ids[i] = (int32_t)((random >> 8) % treadle_header()->token_count);
     sequence->mask[i] = i % 7 != 3;
   }
   return true;

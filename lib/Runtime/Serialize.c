@@ -204,7 +204,7 @@ static treadle_status checkTokens(treadle_session *session, treadle_place place,
            sizeof(id));
     uint64_t row = mask->lead + (uint64_t)i;
     uint8_t attended = payload[search.mask + row * mask->row_stride];
-    if (id < 0 || (uint32_t)id >= header->vocab_size || attended > 1)
+    if (id < 0 || (uint32_t)id >= header->token_count || attended > 1)
       return treadle_fail(session, TREADLE_STATUS_CORRUPT,
                           "the saved session holds an impossible token at "
                           "position %d",

@@ -76,7 +76,7 @@ static bool isRepresentable(size_t index, float value) {
     return true;
   double low = 0, high = 256;
   if (index == header->ids_state)
-    high = header->vocab_size;
+    high = header->token_count;
   else if (index == header->mask_state)
     high = 2;
   else if (element == TREADLE_PROGRAM_ELEMENT_I32)

@@ -411,6 +411,7 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
   llvm::copy(facts.configDigest, header.config_digest);
   llvm::copy(facts.libraryId, header.library_id);
   header.vocab_size = model->getVocabulary();
+  header.token_count = model->getTokenCount();
   header.hidden_size = model->getHidden();
   header.context = model->getCapacity();
   header.config_context = model->getConfigCapacity();

@@ -167,7 +167,7 @@ class ModelInfo(Versioned):
         ("state_count", c_size_t),
         ("state_bytes", c_uint64),
         ("weights_mode", c_int32),
-        ("reserved", c_uint32),
+        ("token_count", c_uint32),
         ("weights_bytes", c_uint64),
     ]
 

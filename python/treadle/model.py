@@ -194,11 +194,11 @@ def _describe(library: Library) -> dict[str, Any]:
     table, c = library.table, _capi.ModelInfo()
     check(table.model_info(None, c), b"the library does not describe itself")
     info: dict[str, Any] = json.loads(_capi.text(c.json))
-    info.setdefault("token_count", c.vocab_size)
     info["targets"] = [info.pop("target")] if "target" in info else []
     info |= {
         "name": _capi.text(c.name),
         "vocab_size": c.vocab_size,
+        "token_count": c.token_count,
         "hidden_size": c.hidden_size,
         "context": c.context,
         "config_context": c.config_context,

@@ -9,6 +9,7 @@ import treadle
 from cases import FAMILIES, Case
 from judge import f32_tolerance, relative_error
 from numpy.typing import NDArray
+from treadle import Status, _capi
 
 OM = FAMILIES["om"]
 # Segments of 7 or 24 tokens, with and without a context of ids.
@@ -101,6 +102,21 @@ def test_ids_are_those_of_the_vocabulary(om: Opened) -> None:
             with pytest.raises(treadle.TreadleError, match=message):
                 run([1, count])
         assert session.position == 1
+
+
+def test_the_library_knows_what_ids_are(om: Opened) -> None:
+    """Other languages call it, and they check nothing before it does."""
+    count, width = om.model.info["token_count"], om.model.info["vocab_size"]
+    with om.model.session() as session:
+        forward, last = om.model._library.table.session_forward, np.array([count - 1], np.int32)
+        for ids, status in ((last, 0), (last + 1, Status.INVALID_ARGUMENT)):
+            assert forward(session._handle._pointer, _capi.address(ids), None, 1, 0, None, 0) == status
+        states = session.states()
+        states["ids"][-1] = count
+        with pytest.raises(treadle.TreadleError, match="state 'ids': value 0 is not one that it can hold"):
+            session.set_states(states)
+        better_behind = np.linspace(0, 1, width, dtype=np.float32)
+        assert session._sample(better_behind, _capi.SampleParams()) == count - 1
 
 
 def test_no_states_are_none(om: Opened) -> None:

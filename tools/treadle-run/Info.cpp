@@ -107,7 +107,7 @@ static std::string formatWeights(const treadle_model_info &info) {
 
 static void printModel(const Library &library) {
   const treadle_model_info &info = library.info();
-  printLine("vocabulary", groupDigits(info.vocab_size));
+  printLine("vocabulary", groupDigits(info.token_count));
   printLine("hidden size", groupDigits(info.hidden_size));
   printLine("context",
             info.period ? "no limit, in periods of " +

@@ -28,7 +28,7 @@ static std::vector<int32_t> makeIds(const Library &library, uint64_t count) {
   uint32_t random = 1;
   for (int32_t &id : ids) {
     random = random * 1664525 + 1013904223; // Numerical Recipes
-    id = static_cast<int32_t>((random >> 8) % library.info().vocab_size);
+    id = static_cast<int32_t>((random >> 8) % library.info().token_count);
   }
   return ids;
 }

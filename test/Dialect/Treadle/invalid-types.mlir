@@ -112,10 +112,17 @@ func.func private @model_attr_c1_period() attributes {test.model = #model_attr_c
 
 // -----
 
-// expected-error@+1 {{expects ids of eos below the vocabulary of 8, got 8}}
+// expected-error@+1 {{expects ids of eos below the vocabulary of 6, got 6}}
 #model_attr_c2 = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 8,
-  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [2, 8], info = "{}">
+  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [2, 6], info = "{}", tokens = 6>
 func.func private @model_attr_c2() attributes {test.model = #model_attr_c2}
+
+// -----
+
+// expected-error@+1 {{expects 0 to 8 tokens, got 9}}
+#model_attr_c2_tokens = #treadle.model<family = "x", vocabulary = 8, hidden = 4, capacity = 8,
+  config_capacity = 8, max_loops = 1, config_loops = 1, eos = [], info = "{}", tokens = 9>
+func.func private @model_attr_c2_tokens() attributes {test.model = #model_attr_c2_tokens}
 
 // -----
 

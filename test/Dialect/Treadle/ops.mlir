@@ -3,10 +3,10 @@
 // RUN: treadle-opt %s --emit-bytecode | treadle-opt | FileCheck %s
 // Every op, type and attribute survives printing and parsing: one function per topic.
 
-// CHECK: module attributes {treadle.model = #treadle.model<family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 1024, max_loops = 4, config_loops = 2, eos = [2], info = "{\22rank\22: 16}">}
+// CHECK: module attributes {treadle.model = #treadle.model<family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 1024, max_loops = 4, config_loops = 2, eos = [2], info = "{\22rank\22: 16}", tokens = 2047>}
 module attributes {treadle.model = #treadle.model<
   family = "miniaxion", vocabulary = 2048, hidden = 256, capacity = 512, config_capacity = 1024,
-  max_loops = 4, config_loops = 2, eos = [2], info = "{\"rank\": 16}">} {
+  max_loops = 4, config_loops = 2, eos = [2], info = "{\"rank\": 16}", tokens = 2047>} {
 
 // CHECK: treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]
 treadle.weight @embedding : !treadle.weight<2048x256xf32, panels> from ["token_embedding.weight"]

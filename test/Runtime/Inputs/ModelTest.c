@@ -50,7 +50,8 @@ static void testInfo(const treadle_model_api *api) {
   CHECK_OK(api->model_info(NULL, &info));
   CHECK(!strcmp(info.name, "toy"));
   CHECK(info.json[0] == '{');
-  CHECK(info.vocab_size == TOY_VOCAB && info.hidden_size == TOY_WIDTH);
+  CHECK(info.vocab_size == TOY_VOCAB && info.token_count == TOY_VOCAB &&
+        info.hidden_size == TOY_WIDTH);
   CHECK(info.context == TOY_CONTEXT);
   CHECK(info.config_context == TOY_CONFIG_CONTEXT);
   CHECK(info.max_loops == TOY_LOOPS && info.config_loops == TOY_CONFIG_LOOPS);

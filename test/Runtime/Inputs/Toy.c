@@ -225,6 +225,7 @@ _Alignas(64)
                 .config_digest = {9},
                 .library_id = {TOY_LIBRARY},
                 .vocab_size = TOY_VOCAB,
+                .token_count = TOY_VOCAB,
                 .hidden_size = TOY_WIDTH,
                 .context = TOY_CONTEXT,
                 .config_context = TOY_CONFIG_CONTEXT,

@@ -257,6 +257,7 @@ _Alignas(64) const Image image = {
             .states = SPAN(states, STATES),
             .library_id = {77},
             .vocab_size = TOY_VOCAB,
+            .token_count = TOY_VOCAB,
             .hidden_size = TOY_WIDTH,
             .max_loops = TOY_LOOPS,
             .config_loops = TOY_CONFIG_LOOPS,

@@ -126,7 +126,7 @@ LogicalResult ViewAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef,
                                 int64_t vocabulary, int64_t hidden, int64_t capacity,
                                 int64_t configCapacity, int64_t maxLoops, int64_t configLoops,
-                                DenseI64ArrayAttr eos, StringRef, int64_t period) {
+                                DenseI64ArrayAttr eos, StringRef, int64_t period, int64_t tokens) {
   // model_attr_c1
   if (period < 0)
     return emitError() << "expects a period of 0 (none) or more, got " << period;
@@ -139,9 +139,12 @@ LogicalResult ModelAttr::verify(function_ref<InFlightDiagnostic()> emitError, St
                          << (period ? "0 (no limit) in a model with a period" : "positive")
                          << ", got " << size;
   // model_attr_c2
+  if (tokens < 0 || tokens > vocabulary)
+    return emitError() << "expects 0 to " << vocabulary << " tokens, got " << tokens;
+  int64_t count = tokens ? tokens : vocabulary;
   for (int64_t id : eos.asArrayRef())
-    if (id < 0 || id >= vocabulary)
-      return emitError() << "expects ids of eos below the vocabulary of " << vocabulary << ", got "
+    if (id < 0 || id >= count)
+      return emitError() << "expects ids of eos below the vocabulary of " << count << ", got "
                          << id;
   return success();
 }

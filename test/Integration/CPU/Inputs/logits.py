@@ -8,7 +8,7 @@ import treadle
 with treadle.load(sys.argv[1], threads=1) as model:
     random = np.random.default_rng(5)
     # One call of 128 rows, two of 3, one of 1; the first tokens have nothing to attend to.
-    ids = random.integers(0, model.info.get("token_count", model.info["vocab_size"]), 135)
+    ids = random.integers(0, model.info["token_count"], 135)
     mask = (np.arange(len(ids)) >= 2) & (random.random(len(ids)) < 0.8)
     for loops in {1, min(3, model.info["max_loops"])}:
         for attended in (None, mask):

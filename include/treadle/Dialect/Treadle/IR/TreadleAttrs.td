@@ -125,6 +125,7 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
   let description = [{
     * `family`: the `model_type` of the config;
     * `vocabulary`: width of a logits row; `hidden`: width of a hidden row;
+    * `tokens`: how many of the columns of logits are tokens, the first ones; 0: all;
     * `capacity`: positions compiled for; `config_capacity`: positions the config allows;
       both are 0, no limit, in a model with a period;
     * `period`: positions after which the append states begin anew, at a turn; 0: never;
@@ -135,7 +136,7 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
     Constraints:
     * (C1) Sizes and loop counts are positive, `period` is not negative. Capacities are positive
       without a period, and 0 with one.
-    * (C2) Every id of `eos` is below `vocabulary`.
+    * (C2) `tokens` is from 0 to `vocabulary`, and every id of `eos` is one of a token.
     * (C3) The attribute `treadle.model` stands on a module and is of this kind.
 
     Example:
@@ -149,9 +150,14 @@ def Treadle_ModelAttr : AttrDef<Treadle_Dialect, "Model"> {
                         "int64_t":$capacity, "int64_t":$config_capacity, "int64_t":$max_loops,
                         "int64_t":$config_loops, "::mlir::DenseI64ArrayAttr":$eos,
                         StringRefParameter<>:$info,
-                        DefaultValuedParameter<"int64_t", "0">:$period);
+                        DefaultValuedParameter<"int64_t", "0">:$period,
+                        DefaultValuedParameter<"int64_t", "0">:$tokens);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Every id is below it.
+    int64_t getTokenCount() const { return getTokens() ? getTokens() : getVocabulary(); }
+  }];
 }
 
 def Treadle_ViewAttr : AttrDef<Treadle_Dialect, "View"> {
