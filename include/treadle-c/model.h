@@ -37,7 +37,7 @@
 |* and 0 if it is not wanted. Any function takes NULL where a handle belongs  *|
 |* and answers TREADLE_STATUS_INVALID_ARGUMENT (model_info, entry_info,       *|
 |* state_info apart, see there). Nothing aborts, prints, throws or calls back, *|
-|* but for treadle_open_params.run.                                            *|
+|* but for treadle_open_params.run and what session_profile is given.         *|
 |*                                                                            *|
 |* Threads. A model does not change once it is open: any thread may use it at *|
 |* any time, and sessions of one model run concurrently. A session is used by *|
@@ -167,6 +167,13 @@ enum {
 
 #define TREADLE_MAX_STATE_RANK 8
 
+/* What begins at a mark, where it is no stage: see session_profile. */
+enum {
+  TREADLE_MARK_BEGIN = -1, /* a call of the entry point */
+  TREADLE_MARK_WAIT = -2,  /* waiting for the other threads of the call */
+  TREADLE_MARK_END = -3    /* what comes behind the call */
+};
+
 /*===------------------------------------------------------------------------===*
  * Structs that the caller fills
  *===------------------------------------------------------------------------===*/
@@ -204,6 +211,12 @@ typedef struct treadle_open_params {
   treadle_run_function run;
   void *run_context;
 } treadle_open_params;
+
+/* Is called at the border of two pieces of a call of the entry point of this index:
+ * what comes before it ends here, and `stage` begins, the number of a stage of the
+ * entry point from 0 on, or one of TREADLE_MARK_... Must not use the session. */
+typedef void (*treadle_mark_function)(void *context, size_t entry,
+                                      int32_t stage);
 
 typedef struct treadle_session_params {
   size_t struct_size;
@@ -566,6 +579,19 @@ typedef struct treadle_model_api {
    * holds what outlives a period alone, its saved form is at its smallest, and a
    * mark taken now stands for ever. */
   treadle_status (*session_turn)(treadle_session *session);
+
+  /*--- Profiling -----------------------------------------------------------*/
+
+  /* From now on, until it is called with NULL, each forward and turn calls
+   * mark(context, ...) at the borders of all that it does: BEGIN, each stage and
+   * each wait as it begins, END. All marks come from the thread that called, or
+   * that runs part 0 of a call on threads of the application. Where several
+   * threads run a call together, they tell what this one does, which waits for
+   * the others wherever they are slower. What the stages of an entry
+   * point are and need stands in the model's facts ("work" of info.json). No bit of
+   * any result changes. A fork of the session is not marked. */
+  treadle_status (*session_profile)(treadle_session *session,
+                                    treadle_mark_function mark, void *context);
 } treadle_model_api;
 
 /* The exported function. Returns the table, which is constant and lives as long

@@ -110,6 +110,7 @@ static const treadle_model_api api = {
     .session_sample = treadle_session_sample,
     .session_counters = sessionCounters,
     .session_turn = treadle_session_turn,
+    .session_profile = treadle_session_profile,
 };
 
 __attribute__((visibility("default"))) const treadle_model_api *

@@ -45,6 +45,9 @@ void treadle_call_entry(treadle_session *session, size_t index,
   if (session->flags & TREADLE_SESSION_POISON)
     treadle_poison(session->arena, treadle_entries()[index].arena_bytes);
   ++session->counters[index];
+  treadle_profile *profile = session->profile.mark ? &session->profile : NULL;
+  if (profile)
+    profile->entry = index;
   const treadle_call call = {
       .function = treadle_entry_functions[index],
       .arena = session->arena,
@@ -56,9 +59,12 @@ void treadle_call_entry(treadle_session *session, size_t index,
       .position = position,
       .valid = (int64_t)valid,
       .passes = session->loops,
+      .profile = profile,
   };
   const treadle_members members = session->model->entry_members[index];
+  treadle_mark(profile, TREADLE_MARK_BEGIN);
   treadle_team_run(session->model->team, members.most, members.patience, &call);
+  treadle_mark(profile, TREADLE_MARK_END);
 }
 
 /// logits[count][vocab] of hidden[count][width]. Whole calls write straight into

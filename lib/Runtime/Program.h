@@ -89,15 +89,20 @@ typedef struct treadle_program_span {
 /// where a stage reads or overwrites what other members' shares of earlier ones
 /// left or read. `team` is NULL if members is 1.
 ///
+/// `profile` is what treadle_mark is to be called with at the borders of stages, NULL
+/// unless somebody wants to know them, and never the same for two members.
+///
 /// Row i must come out the same, bit for bit, however a sequence is cut into
 /// calls, and whatever the number of members. Entry points share nothing but
 /// `states`.
 typedef struct treadle_team treadle_team;
+typedef struct treadle_profile treadle_profile;
 typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
                                  const void *input, const uint8_t *mask,
                                  void *output, int64_t position, int64_t valid,
                                  int64_t passes, int64_t member,
-                                 int64_t members, treadle_team *team);
+                                 int64_t members, treadle_team *team,
+                                 const treadle_profile *profile);
 
 /// FORWARD and HEAD are needed with rows = 1; more make longer inputs cheaper.
 /// OPEN and CLOSE are there once each if the program has periods, and not at all
@@ -350,6 +355,14 @@ TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
 // What the runtime defines for entry points: returns when all members of the team
 // have called it. Does nothing if `team` is NULL.
 TREADLE_HIDDEN void treadle_barrier(treadle_team *team);
+
+// Says that `stage` begins: its number in the entry point, or TREADLE_MARK_WAIT. Does
+// nothing if `profile` is NULL.
+TREADLE_HIDDEN void treadle_mark(const treadle_profile *profile, int32_t stage);
+
+// Says that the wait begins, is treadle_barrier, and says that the stage does.
+TREADLE_HIDDEN void treadle_meet(treadle_team *team,
+                                 const treadle_profile *profile, int32_t stage);
 #undef TREADLE_HIDDEN
 
 #ifdef __cplusplus

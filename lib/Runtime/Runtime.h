@@ -15,6 +15,7 @@
 //   Session.c     create, destroy, reset, fork, the layout of a session's memory
 //   Forward.c     cutting tokens into entry calls; recompute
 //   Team.c        threads that run an entry point together
+//   Profile.c     telling the caller which stage begins
 //   Turn.c        opening and closing periods
 //   States.c      walking the state table
 //   StateValues.c states as float32
@@ -30,6 +31,7 @@
 #ifndef TREADLE_RUNTIME_RUNTIME_H
 #define TREADLE_RUNTIME_RUNTIME_H
 
+#include "Profile.h"
 #include "Program.h"
 #include "Sha256.h"
 #include "Team.h"
@@ -111,6 +113,7 @@ struct treadle_session {
   int32_t on_full;   ///< treadle_on_full
   uint32_t flags;    ///< TREADLE_SESSION_...
   uint64_t epoch;    ///< number of checkpoints taken
+  treadle_profile profile;
   size_t overwrite_count;
 
   /// One reserved region; the pointers below lie in it. R is the most rows of an
@@ -305,6 +308,9 @@ treadle_status treadle_session_forward(treadle_session *session,
                                        size_t count, treadle_logits mode,
                                        float *logits, size_t logits_capacity);
 treadle_status treadle_session_turn(treadle_session *session);
+treadle_status treadle_session_profile(treadle_session *session,
+                                       treadle_mark_function mark,
+                                       void *context);
 treadle_status treadle_session_truncate(treadle_session *session,
                                         int64_t position);
 treadle_status treadle_session_checkpoint_size(const treadle_session *session,

@@ -167,9 +167,11 @@ void treadle_barrier(treadle_team *team) {
 
 static void runShare(treadle_team *team, const treadle_call *call,
                      int64_t member, int64_t members) {
+  const treadle_profile *profile = member ? NULL : call->profile;
   call->function(call->arena, call->states, call->weights, call->input,
                  call->mask, call->output, call->position, call->valid,
-                 call->passes, member, members, team);
+                 call->passes, member, members, team, profile);
+  treadle_mark(profile, TREADLE_MARK_WAIT);
 }
 
 /// One member's part of the team's call.

@@ -28,6 +28,7 @@ typedef struct treadle_call {
   const uint8_t *mask;
   void *output;
   int64_t position, valid, passes;
+  const treadle_profile *profile; ///< of the caller's part; NULL: none
 } treadle_call;
 
 /// A team of at most `threads` members, the caller of treadle_team_run among

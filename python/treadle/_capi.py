@@ -56,6 +56,7 @@ class Status(IntEnum):
 
 LOGITS = {"none": 0, "last": 1, "all": 2}
 ON_FULL = {"stop": 0, "recompute": 1}
+MARKS = {"begin": -1, "wait": -2, "end": -3}
 WEIGHTS_MODES = ("none", "embed", "external")
 ENTRY_KINDS = ("forward", "head", "open", "close")
 STATE_KINDS = ("append", "fixed", "ring")
@@ -284,6 +285,7 @@ class Table(ctypes.Structure):
         ),
         ("session_counters", _function(c_int32, c_void_p, POINTER(c_uint64), c_size_t)),
         ("session_turn", _function(c_int32, c_void_p)),
+        ("session_profile", _function(c_int32, c_void_p, c_void_p, c_void_p)),
     ]
 
 

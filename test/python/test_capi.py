@@ -34,6 +34,7 @@ NUMBERS = {
     **{f"TREADLE_STATUS_{status.name}": int(status) for status in Status},
     **{f"TREADLE_LOGITS_{name.upper()}": number for name, number in _capi.LOGITS.items()},
     **{f"TREADLE_ON_FULL_{name.upper()}": number for name, number in _capi.ON_FULL.items()},
+    **{f"TREADLE_MARK_{name.upper()}": number for name, number in _capi.MARKS.items()},
     **{f"TREADLE_WEIGHTS_{name.upper()}": number for number, name in enumerate(_capi.WEIGHTS_MODES)},
     **{f"TREADLE_ENTRY_{name.upper()}": number for number, name in enumerate(_capi.ENTRY_KINDS)},
     **{f"TREADLE_STATE_{name.upper()}": number for number, name in enumerate(_capi.STATE_KINDS)},

@@ -9,6 +9,7 @@
 #ifndef TREADLE_TARGET_RUNTIMEFUNCTIONS_H
 #define TREADLE_TARGET_RUNTIMEFUNCTIONS_H
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringRef.h"
 
 namespace treadle {
@@ -19,9 +20,14 @@ constexpr llvm::StringLiteral barrierFunction = "treadle_barrier";
 /// This launches a GPU kernel.
 constexpr llvm::StringLiteral launchFunction = "treadle_launch";
 
+/// The function of the runtime that tells who wants to know which stage begins, and the one that
+/// waits before it does.
+constexpr llvm::StringLiteral markFunction = "treadle_mark";
+constexpr llvm::StringLiteral meetFunction = "treadle_meet";
+
 /// Functions without a body that the runtime has for emitted code.
 inline bool isRuntimeFunction(llvm::StringRef name) {
-  return name == barrierFunction || name == launchFunction;
+  return llvm::is_contained({barrierFunction, launchFunction, markFunction, meetFunction}, name);
 }
 
 } // namespace treadle

@@ -20,6 +20,7 @@ using namespace treadle;
 
 void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget &target) {
   passes.addPass(createShareTilesPass());
+  passes.addPass(createMarkStagesPass());
 
   // Arithmetic that LLVM would turn into library calls. The conversion between
   // f32 and bf16 is integer arithmetic on every CPU: the instruction for it

@@ -49,13 +49,13 @@ static void fuseMultiplyAdds(llvm::Module &module) {
 }
 
 /// void (arena, states, weights, input, mask, output, position, valid, passes, member, members,
-/// team)
+/// team, profile)
 static bool hasEntryType(const llvm::Function &function) {
   llvm::FunctionType *type = function.getFunctionType();
-  if (!type->getReturnType()->isVoidTy() || type->getNumParams() != 12)
+  if (!type->getReturnType()->isVoidTy() || type->getNumParams() != 13)
     return false;
   return llvm::all_of(llvm::enumerate(type->params()), [](auto parameter) {
-    bool isPointer = parameter.index() < 6 || parameter.index() == 11;
+    bool isPointer = parameter.index() < 6 || parameter.index() > 10;
     return isPointer ? parameter.value()->isPointerTy() : parameter.value()->isIntegerTy(64);
   });
 }

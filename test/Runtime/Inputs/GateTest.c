@@ -32,9 +32,10 @@ void treadle_barrier(treadle_team *team);
 static void visit(void *arena, void *states, const void *weights,
                   const void *input, const uint8_t *mask, void *output,
                   int64_t position, int64_t valid, int64_t passes,
-                  int64_t member, int64_t members, treadle_team *team) {
+                  int64_t member, int64_t members, treadle_team *team,
+                  const treadle_profile *profile) {
   (void)states, (void)weights, (void)input, (void)mask, (void)output;
-  (void)position, (void)valid, (void)passes;
+  (void)position, (void)valid, (void)passes, (void)profile;
   Record *record = arena;
   if (member == 0)
     record->members = members;

@@ -160,10 +160,11 @@ static void forward(int64_t rows, void *arena, void *states,
 }
 
 #define FORWARD(R)                                                             \
-  static void forward##R(                                                      \
-      void *arena, void *states, const void *weights, const void *input,       \
-      const uint8_t *mask, void *output, int64_t position, int64_t valid,      \
-      int64_t passes, int64_t member, int64_t members, treadle_team *team) {   \
+  static void forward##R(void *arena, void *states, const void *weights,       \
+                         const void *input, const uint8_t *mask, void *output, \
+                         int64_t position, int64_t valid, int64_t passes,      \
+                         int64_t member, int64_t members, treadle_team *team,  \
+                         const treadle_profile *profile) {                     \
     ALONE(position, forward(R, arena, states, weights, input, mask, output,    \
                             position, valid, passes));                         \
   }

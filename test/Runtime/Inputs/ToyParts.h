@@ -16,6 +16,7 @@
 
 #include "Program.h"
 #include "Toy.h"
+#include "treadle-c/model.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,13 +60,14 @@ static void head(int64_t rows, const float *embedding, const float *hidden,
     }
 }
 
-/// A stage that cannot be shared, between two barriers: another member runs it each
+/// Stage 0, which cannot be shared, between two barriers: another member runs it each
 /// time.
 #define ALONE(TURN, ...)                                                       \
   do {                                                                         \
-    treadle_barrier(team);                                                     \
+    treadle_meet(team, profile, 0);                                            \
     if (member == (TURN) % members)                                            \
       __VA_ARGS__;                                                             \
+    treadle_mark(profile, TREADLE_MARK_WAIT);                                  \
     treadle_barrier(team);                                                     \
   } while (0)
 
@@ -73,9 +75,11 @@ static void head(int64_t rows, const float *embedding, const float *hidden,
   static void head##R(void *arena, void *states, const void *weights,          \
                       const void *input, const uint8_t *mask, void *output,    \
                       int64_t position, int64_t valid, int64_t passes,         \
-                      int64_t member, int64_t members, treadle_team *team) {   \
+                      int64_t member, int64_t members, treadle_team *team,     \
+                      const treadle_profile *profile) {                        \
     (void)arena, (void)states, (void)mask, (void)position, (void)passes;       \
     (void)team;                                                                \
+    treadle_mark(profile, 0);                                                  \
     head(R, weights, input, output, valid, TOY_VOCAB * member / members,       \
          TOY_VOCAB * (member + 1) / members);                                  \
   }

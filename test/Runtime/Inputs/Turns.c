@@ -189,7 +189,8 @@ static void closePeriodAlone(void *arena, void *states, const void *weights,
   static void NAME(void *arena, void *states, const void *weights,             \
                    const void *input, const uint8_t *mask, void *output,       \
                    int64_t position, int64_t valid, int64_t passes,            \
-                   int64_t member, int64_t members, treadle_team *team) {      \
+                   int64_t member, int64_t members, treadle_team *team,        \
+                   const treadle_profile *profile) {                           \
     ALONE(1, NAME##Alone(arena, states, weights, input, mask, output,          \
                          position, valid, passes));                            \
   }
@@ -197,10 +198,11 @@ TURN(openPeriod)
 TURN(closePeriod)
 
 #define FORWARD(R)                                                             \
-  static void forward##R(                                                      \
-      void *arena, void *states, const void *weights, const void *input,       \
-      const uint8_t *mask, void *output, int64_t position, int64_t valid,      \
-      int64_t passes, int64_t member, int64_t members, treadle_team *team) {   \
+  static void forward##R(void *arena, void *states, const void *weights,       \
+                         const void *input, const uint8_t *mask, void *output, \
+                         int64_t position, int64_t valid, int64_t passes,      \
+                         int64_t member, int64_t members, treadle_team *team,  \
+                         const treadle_profile *profile) {                     \
     (void)arena;                                                               \
     ALONE(position, forward(R, states, weights, input, mask, output, position, \
                             valid, passes));                                   \
@@ -221,11 +223,28 @@ typedef struct {
   treadle_program_entry entries[TURNS_ENTRIES];
   treadle_program_state states[TURNS_CELL + 1];
   char name[8];
-  char json[32];
+  char json[1024];
   char ids[4], mask[8], keys[8], memory[8], history[8], calls[8], cell[8];
 } Image;
 
-#define JSON "{\"family\": \"turns\"}"
+// What tests of benchmarks and profiles count by: numbers that are easy to tell apart.
+#define JSON                                                                   \
+  "{\"family\": \"turns\", \"work\": {\"token_weight_bytes\": 1000, "          \
+  "\"attended\": [\"keys\", \"mask\"], "                                       \
+  "\"forward\": {\"flops\": 1000, \"key_flops\": 10}, "                        \
+  "\"head\": {\"flops\": 500}, "                                               \
+  "\"open\": {\"weight_bytes\": 200, \"flops\": 100}, "                        \
+  "\"close\": {\"weight_bytes\": 300, \"flops\": 100}, "                       \
+  "\"stages\": ["                                                              \
+  "{\"name\": \"walk\", \"calls\": 1, \"weight_bytes\": 4000, "                \
+  "\"row_bytes\": 64, \"key_bytes\": 33, \"flops\": 1000, "                    \
+  "\"key_flops\": 10}, "                                                       \
+  "{\"name\": \"head\", \"calls\": 1, \"flops\": 500}, "                       \
+  "{\"name\": \"open\", \"calls\": 1, \"weight_bytes\": 200, "                 \
+  "\"state_bytes\": 80, \"flops\": 100}, "                                     \
+  "{\"name\": \"close\", \"calls\": 1, \"weight_bytes\": 300, "                \
+  "\"key_bytes\": 33, \"flops\": 100}], "                                      \
+  "\"entry_stages\": [[0], [1], [0], [0], [1], [2], [3]]}}"
 
 #ifdef TURNS_TOKEN_STATE
 enum { STATES = TURNS_CELL + 1 };

@@ -51,8 +51,8 @@ link_program() { # source library macros...
 
 program() { # name
   "$cc" -std=gnu11 -g $flags $warnings $includes \
-    "$tests/$1.c" "$folder/Sha256.o" "$folder/Team.o" "$tests/ToySha256.c" \
-    -o "$folder/$1" -lm -ldl -lpthread
+    "$tests/$1.c" "$folder/Sha256.o" "$folder/Team.o" "$folder/Profile.o" \
+    "$tests/ToySha256.c" -o "$folder/$1" -lm -ldl -lpthread
 }
 
 build_toys() { # flags
@@ -102,7 +102,8 @@ build_and_run() { # flags tests...
 }
 
 all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
-     TurnTest TurnStatesTest ThreadTest TeamTest GateTest"
+     TurnTest TurnStatesTest ThreadTest TeamTest GateTest
+     ProfileTest"
 case $suite in
 headers) check_headers ;;
 toys) build_toys "-O2" ;;
@@ -110,7 +111,9 @@ plain) build_and_run "-O2" $all SilentForwardTest ;;
 address)
   build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
   ;;
-thread) build_and_run "-O1 -fsanitize=thread" ThreadTest TeamTest GateTest ;;
+thread)
+  build_and_run "-O1 -fsanitize=thread" ThreadTest TeamTest GateTest ProfileTest
+  ;;
 *)
   echo "run.sh: expected headers, toys, plain, address or thread, got $suite" >&2
   exit 2

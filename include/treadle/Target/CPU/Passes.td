@@ -52,6 +52,25 @@ def ShareTilesPass : Pass<"treadle-share-tiles", "::mlir::ModuleOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def MarkStagesPass : Pass<"treadle-mark-stages", "::mlir::ModuleOp"> {
+  let summary = "says at run time which stage begins";
+  let description = [{
+    Gives entry points one more argument, profile, behind those of the team, and
+
+        call @kernel(...)             =>  call @treadle_mark(%profile, %stage)
+                                          call @kernel(...)
+
+        call @treadle_barrier(%team)  =>  call @treadle_meet(%team, %profile, %stage)
+        call @kernel(...)                 call @kernel(...)
+
+    where `stage` counts the entry point's calls of kernels in their order, which is that of
+    its stages. A barrier that is not in front of a stage stays as it is. Both functions are the
+    runtime's, and mark nothing but where somebody profiles.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def ApproximateMathPass : Pass<"treadle-approximate-math"> {
   let summary = "replaces transcendental functions by polynomials";
   let description = [{

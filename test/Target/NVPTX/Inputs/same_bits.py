@@ -39,6 +39,7 @@ def lower(stages: str, passes: str) -> str:
 def translate(module: str) -> str:
     """To LLVM IR, without what is the model's; products and sums fuse where the program says so."""
     module = re.sub(r"^\s*treadle\.(weight|state) .*\n", "", module, flags=re.MULTILINE)
+    module = re.sub(r"(, )?treadle\.stages = \[([^\[\]]|\[[^\[\]]*\])*\]", "", module)
     module = re.sub(r"(, )?treadle\.\w+ = (#treadle\.\w+<(\"[^\"]*\"|[^\"<>])*>|-?\d+ : i64)", "", module)
     module = module.replace("{, ", "{").replace("attributes {}", "")
     code = run("mlir-translate", "--mlir-to-llvmir", text=module)
@@ -159,11 +160,13 @@ def main(folder: Path, config: str, *options: str) -> None:
 
     cpu, gpu = (Memory(next(iter(entries.values())).sizes) for _ in range(2))
     position = 0
+    # One member, without a team; nobody profiles.
+    alone = (ctypes.c_int64(0), ctypes.c_int64(1), None, None)
     for name, entry in entries.items():
         # Some rows of a long chunk are padding, whose results mean nothing.
         valid = min(entry.rows, 13) if entry.kind == "forward" else entry.rows
         place = (position if entry.kind in ("forward", "close") else 0, valid)
-        expected = cpu.call(getattr(code, f"cpu_{name}"), entry, *place, ctypes.c_int64(0), ctypes.c_int64(1), None)
+        expected = cpu.call(getattr(code, f"cpu_{name}"), entry, *place, *alone)
         found = gpu.call(getattr(code, f"gpu_{name}"), entry, *place, None)
         assert not np.isnan(expected).any(), f"{name}: the CPU's numbers say nothing"
         assert np.array_equal(expected.view(np.uint32), found.view(np.uint32)), f"{name}: other numbers"
