@@ -8,6 +8,7 @@
 
 #include "LibraryInfo.h"
 
+#include "WorkFacts.h"
 #include "treadle/Pipelines/Compile.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
@@ -58,6 +59,8 @@ std::string treadle::makeInfoJson(ModuleOp module, ModelAttr model,
   for (const EntryPoint &entry : entries)
     list.push_back((stringifyEntryKind(entry.kind) + " " + llvm::Twine(entry.rows)).str());
   info["entry_points"] = std::move(list);
+  if (std::optional<Object> work = makeWorkFacts(module, entries))
+    info["work"] = std::move(*work);
   info["treadle"] = getVersion();
   return print(std::move(info));
 }

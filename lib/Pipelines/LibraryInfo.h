@@ -18,7 +18,7 @@ namespace treadle {
 llvm::StringRef getStorageName(mlir::ModuleOp module);
 
 /// The `json` of treadle_model_info: the family's facts, then dtype, target, GPU levels,
-/// entry points and the compiler's version.
+/// entry points, what they need (WorkFacts.h) and the compiler's version.
 std::string makeInfoJson(mlir::ModuleOp module, ModelAttr model, llvm::ArrayRef<EntryPoint> entries,
                          const CPUTarget &target, llvm::ArrayRef<std::string> gpus);
 

@@ -31,7 +31,8 @@ static void buildProgram(const CompileOptions &options, const HookRegistry &hook
   passes.addPass(createCheckContractPass());
 }
 
-/// The arena is planned last, from the stages that plugins leave.
+/// The arena is planned last, from the stages that plugins leave; their work is counted behind
+/// that, since planning may add copies.
 static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   hooks.populate(Hook::stagesBegin, passes);
   passes.addPass(createConvertTreadleToStagesPass());
@@ -41,6 +42,7 @@ static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   passes.addPass(createFuseProloguesPass());
   hooks.populate(Hook::stagesEnd, passes);
   passes.addNestedPass<func::FuncOp>(createPlanArenaPass());
+  passes.addNestedPass<func::FuncOp>(createCountWorkPass());
 }
 
 /// Register blocks: accumulators, the weights of one k and a broadcast must fit

@@ -9,10 +9,9 @@
 // usage: model-bench WORK.json LIB.so --bench [option of treadle-run]...
 //        model-bench ceilings THREADS
 //
-// WORK.json says what is measured and what it needs:
+// WORK.json says what is measured:
 //
-//   {"kind": "decode" | "prefill" | "open", "context": 16, "tokens": 16, "repeats": 15,
-//    "counts": {...}}
+//   {"kind": "decode" | "prefill" | "open", "context": 16, "tokens": 16, "repeats": 15}
 //
 // and one JSON object comes back: samples of the work, taken in turn with those of its
 // ceiling, the median and spread ((p90 - p10) / median) of both, what a second's work
@@ -22,6 +21,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Facts.h"
 #include "Measure.h"
 #include "MultiplyAddPeak.h"
 #include "ReadBandwidth.h"
@@ -30,18 +30,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 using namespace treadle::run;
 using Json = nlohmann::ordered_json;
 
 static Json describe(const Summary &summary, double unit = 1) {
   return {{"median", summary.median / unit}, {"spread", summary.spread}};
-}
-
-static bool storesBF16(const Library &library) {
-  auto facts = nlohmann::json::parse(library.info().json, nullptr, false);
-  return facts.is_object() && facts.value("dtype", nlohmann::json()) == "bf16";
 }
 
 static const char *nameOf(MultiplyAdd kind) {
@@ -71,7 +65,7 @@ static Json measureTokens(Library &library, const Options &options, const nlohma
   library.open();
   Session session(library, options);
   const int32_t loops = session.info().loops;
-  const Counts counts(library, wanted["counts"]);
+  const Counts counts(library);
   const Traffic traffic(library, counts, loops);
   const unsigned threads = library.threads(decoding ? 1 : tokens);
   const uint64_t first = decoding ? traffic.placeFor(wanted["context"].get<uint64_t>(), tokens) : 0;

@@ -8,6 +8,7 @@ docs/HowTo/Measure.md says how to read it.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -16,11 +17,10 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
-import counts
 import machine
 import treadle
 from baselines import Baselines
-from runs import Run, read_runs
+from runs import ELEMENT_BYTES, Run, read_runs
 from treadle.random_weights import tensor_specs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ class Workshop:
     def __init__(self, build: Path, folder: Path):
         self.build, self.folder = build, folder
         self.compiler = build / "bin/treadle-compile"
-        self._counts: dict[tuple, tuple[dict, int]] = {}
+        self._capacities: dict[Path, int] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def weights(self, config: Path) -> Path:
@@ -82,17 +82,16 @@ class Workshop:
         out.unlink()
         return seconds, peak, size
 
-    def counts(self, run: Run) -> dict:
-        return self._describe(run)[0]
-
-    def _describe(self, run: Run) -> tuple[dict, int]:
-        key = run.model, run.dtype
-        if key not in self._counts:
-            self._counts[key] = counts.counts_of(self.compiler, run.model, run.dtype)
-        return self._counts[key]
+    def _capacity(self, model: Path) -> int:
+        """The positions that a config is compiled for by default; 0: no limit."""
+        if model not in self._capacities:
+            command = [self.compiler, model, "--to=model"]
+            text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            self._capacities[model] = int(re.search(r"\bcapacity = (\d+)", text)[1])
+        return self._capacities[model]
 
     def _context_options(self, run: Run) -> tuple[str, ...]:
-        capacity = self._describe(run)[1]
+        capacity = self._capacity(run.model)
         return (f"--max-context={run.context}",) if capacity and run.context > capacity else ()
 
     def _compile(self, run: Run, out: Path, *options: str | Path) -> int:
@@ -111,7 +110,7 @@ def check_resources(workshop: Workshop, runs: Iterable[Run]) -> None:
     """Says what the runs need, and raises Unable where the machine has less."""
     wanted = {workshop.folder / f"{_stem(run.model)}.safetensors": _weight_bytes(run.model, 2) for run in runs}
     packed = {
-        workshop.library_path(run).with_suffix(".weights"): _weight_bytes(run.model, counts.BYTES[run.dtype])
+        workshop.library_path(run).with_suffix(".weights"): _weight_bytes(run.model, ELEMENT_BYTES[run.dtype])
         for run in runs
         if run.kind != "compile"
     }
@@ -152,7 +151,7 @@ def measure(workshop: Workshop, run: Run, repeats: int, threads: int) -> dict:
         samples = [_model_bench(workshop, run, library, {"kind": "open"}, threads) for _ in range(repeats)]
         peak = max(sample["peak_memory"] for sample in samples)
         return {**named, **_seconds([sample["seconds"][0] for sample in samples]), "peak_memory": peak}
-    work = {"kind": run.kind, "context": run.length, "repeats": repeats, "counts": workshop.counts(run)}
+    work = {"kind": run.kind, "context": run.length, "repeats": repeats}
     work["tokens"] = run.tokens if run.kind == "decode" else run.length
     per_weight = library.with_suffix(".weights").stat().st_size / _weight_bytes(run.model, 1)
     return {**named, **_model_bench(workshop, run, library, work, threads), "bytes_per_weight": per_weight}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-DTYPES = ("f32", "bf16")
+ELEMENT_BYTES = {"f32": 4, "bf16": 2}
 WITH_LENGTH = ("decode", "prefill")
 WITHOUT_LENGTH = ("open", "compile")
 
@@ -75,7 +75,7 @@ def _runs_of(entry: object, where: str) -> Iterator[Run]:
     for key, number in numbers.items():
         _require(type(number) is int and number > 0, f"{where}/{key}", "a positive integer", number)
     for i, dtype in enumerate(entry["dtypes"]):
-        _require(dtype in DTYPES, f"{where}/dtypes/{i}", " or ".join(DTYPES), dtype)
+        _require(dtype in ELEMENT_BYTES, f"{where}/dtypes/{i}", " or ".join(ELEMENT_BYTES), dtype)
         for j, work in enumerate(entry["work"]):
             kind, length = _work(work, f"{where}/work/{j}")
             yield Run(Path(entry["model"]), dtype, kind, length, **numbers)

@@ -10,12 +10,12 @@ from math import prod
 from pathlib import Path
 
 import pytest
+from treadle import _capi
 from treadle.random_weights import tensor_specs
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "test/perf"))
 import baselines  # noqa: E402
-from counts import counts_of  # noqa: E402
 from runs import read_runs  # noqa: E402
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,17 +73,8 @@ def test_smoke(bench: Bench, tmp_path: Path) -> None:
 
 def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Path) -> None:
     """Periods of 8 tokens: 2 rows open one, 3 close it. Keys and mask take 33 bytes a row, ids 4, turns' states 80."""
-    needs = {
-        "token_weight_bytes": 1000,
-        "attended": ["keys", "mask"],
-        "forward": {"flops": 1000, "key_flops": 10},
-        "head": {"flops": 500},
-        "open": {"weight_bytes": 200, "flops": 100},
-        "close": {"weight_bytes": 300, "flops": 100},
-    }
-
     def measure(kind: str, tokens: int) -> dict:
-        work = {"kind": kind, "context": 0, "tokens": tokens, "repeats": 1, "counts": needs}
+        work = {"kind": kind, "context": 0, "tokens": tokens, "repeats": 1}
         (tmp_path / "work.json").write_text(json.dumps(work))
         program = request.config.getoption("--treadle-build").resolve() / "bin/model-bench"
         command = [program, tmp_path / "work.json", toys / "turns.so", "--bench", "--threads=1"]
@@ -165,11 +156,16 @@ def test_a_config_that_is_wrong(bench: Bench, tmp_path: Path) -> None:
         ("models/om/356m.json", 4, "embedder.weight"),
     ],
 )
-def test_needed_weights(request: pytest.FixtureRequest, config: str, element_bytes: int, unused: str) -> None:
-    """The compiler's text and the reference's table of tensors agree on what a token needs."""
-    compiler = request.config.getoption("--treadle-build") / "bin/treadle-compile"
+def test_needed_weights(
+    compile_library: Callable[..., str | None], tmp_path: Path, config: str, element_bytes: int, unused: str
+) -> None:
+    """The library and the reference's table of tensors agree on what a token needs."""
     dtype = {4: "f32", 2: "bf16"}[element_bytes]
-    found = counts_of(compiler, ROOT / config, dtype)[0]
+    compile_library(ROOT / config, out=tmp_path / "m.so", dtype=dtype, rows=[1])
+    info = _capi.ModelInfo()
+    library = _capi.Library.load(tmp_path / "m.so")
+    assert library.table.model_info(None, info) == 0
+    found = json.loads(_capi.text(info.json))["work"]
     specs = tensor_specs(ROOT / config)
     if "open" in found:
         specs = {name: spec for name, spec in specs.items() if "state" not in name}

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Actions.h"
+#include "Facts.h"
 #include "Measure.h"
 #include "MultiplyAddPeak.h"
 #include "ReadBandwidth.h"
@@ -15,7 +16,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 using namespace treadle::run;
@@ -90,11 +90,6 @@ static void printOperations(double flops, const Timings &timings,
   std::printf("%-12s %.1f GFLOP/s  (multiply-adds, spread %.1f %%)\n",
               "ceiling", ceiling.median / 1e9, ceiling.spread * 100);
   printShare(rate, ceiling);
-}
-
-static bool storesBF16(const Library &library) {
-  auto facts = nlohmann::json::parse(library.info().json, nullptr, false);
-  return facts.is_object() && facts.value("dtype", nlohmann::json()) == "bf16";
 }
 
 int treadle::run::bench(Library &library, const Options &options) {

@@ -8,9 +8,9 @@
 
 #include "Traffic.h"
 #include "Actions.h"
+#include "Facts.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 using namespace treadle::run;
 
@@ -18,16 +18,9 @@ using namespace treadle::run;
 // Counts
 //===----------------------------------------------------------------------===//
 
-static nlohmann::json factsOf(const Library &library) {
-  auto facts = nlohmann::json::parse(library.info().json, nullptr, false);
-  if (facts.is_object() && facts.contains("work") && facts["work"].is_object())
-    return facts["work"];
-  return nlohmann::json::object();
-}
-
-static double numberIn(const nlohmann::json &object, const char *key) {
-  auto found = object.is_object() ? object.find(key) : object.end();
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+static nlohmann::json workOf(const Library &library) {
+  nlohmann::json work = factsOf(library).value("work", nlohmann::json());
+  return work.is_object() ? work : nlohmann::json::object();
 }
 
 static EntryCounts entryIn(const nlohmann::json &work, const char *name) {
@@ -39,13 +32,14 @@ static EntryCounts entryIn(const nlohmann::json &work, const char *name) {
           numberIn(*found, "loop_key_flops")};
 }
 
-Counts::Counts(const Library &library) : Counts(library, factsOf(library)) {}
-
-Counts::Counts(const Library &library, const nlohmann::json &work)
-    : tokenWeightBytes(numberIn(work, "token_weight_bytes")),
-      operations(work.contains("forward")), forward(entryIn(work, "forward")),
-      head(entryIn(work, "head")), open(entryIn(work, "open")),
-      close(entryIn(work, "close")) {
+Counts::Counts(const Library &library) {
+  const nlohmann::json work = workOf(library);
+  tokenWeightBytes = numberIn(work, "token_weight_bytes");
+  operations = work.contains("forward");
+  forward = entryIn(work, "forward");
+  head = entryIn(work, "head");
+  open = entryIn(work, "open");
+  close = entryIn(work, "close");
   if (!work.contains("token_weight_bytes"))
     tokenWeightBytes = static_cast<double>(library.info().weights_bytes);
   if (auto names = work.find("attended");

@@ -18,8 +18,8 @@
 
 #include "Library.h"
 
-#include <nlohmann/json_fwd.hpp>
 #include <set>
+#include <string>
 
 namespace treadle::run {
 
@@ -32,14 +32,12 @@ struct EntryCounts {
   double loopKeyFlops = 0; ///< more of these for each pass of the loop
 };
 
-/// What the entry points need. A library may say so as "work" among its facts, and a
-/// benchmark may know it from the compiler (test/perf/counts.py): an object of the fields
-/// below, in snake case.
+/// What the entry points need: "work" among the library's facts, an object of the fields
+/// below, in snake case (lib/Pipelines/WorkFacts.h).
 struct Counts {
-  /// From the library's facts. A library that does not say needs all its weights for
-  /// each token, attends to all its append states, and does unknown operations.
+  /// A library that does not say needs all its weights for each token, attends to all its
+  /// append states, and does unknown operations.
   explicit Counts(const Library &library);
-  Counts(const Library &library, const nlohmann::json &work);
 
   double tokenWeightBytes = 0; ///< of a row and its logits
   bool operations = false;     ///< are these known?
@@ -66,12 +64,14 @@ public:
   /// Operations of `tokens` tokens from an empty session in one call.
   double prefillFlops(uint64_t tokens) const;
 
+  /// Rows of append states in front of the tokens'.
+  double lead() const;
+
   /// The first position for `tokens` tokens at `context` or, where a turn would
   /// run among them, right before it.
   uint64_t placeFor(uint64_t context, uint64_t tokens) const;
 
 private:
-  double lead() const;
   double rowsOf(treadle_entry_kind kind) const;
 
   const Library &library;

@@ -89,21 +89,11 @@ private:
 // Kernels
 //===----------------------------------------------------------------------===//
 
-/// The rows of a stage's activations: always their first dimension.
-static int64_t getRows(StageOp stage) {
-  SmallVector<Type> types(stage->getOperandTypes());
-  llvm::append_range(types, stage->getResultTypes());
-  for (Type type : types)
-    if (auto tensor = dyn_cast<RankedTensorType>(type))
-      return tensor.getDimSize(0);
-  return 1;
-}
-
 /// `stage` with `?` rows where its kernel can serve any multiple of `rowGranule`, as a copy beside
 /// it. Few rows are known at compile time, and so is what is computed for one row, or kept between
 /// core ops.
 StageOp KernelTable::openRows(StageOp stage) {
-  int64_t rows = getRows(stage);
+  int64_t rows = stage.getRows();
   auto isConstant = [](Operation &op) { return op.hasTrait<OpTrait::ConstantLike>(); };
   if (rows % rowGranule != 0 || llvm::any_of(*stage.getBody(), isConstant) ||
       stage.getCores().size() > 1)

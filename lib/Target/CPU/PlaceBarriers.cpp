@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "treadle/Dialect/Treadle/Analysis/StageWork.h"
 #include "treadle/Dialect/Treadle/IR/Layout.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Target/CPU/Passes.h"
@@ -85,22 +86,6 @@ static std::optional<Place> getPlace(Value value) {
   return Place{Place::arena, offset, offset + getBytes(type), {}};
 }
 
-/// Whether the stage writes an input: a state that its core op writes.
-static bool writesInput(StageOp stage, unsigned index) {
-  Value argument = stage.getBody()->getArgument(index);
-  if (!isa<StateType>(argument.getType()))
-    return false;
-  return llvm::any_of(argument.getUsers(), [&](Operation *user) {
-    auto effects = dyn_cast<MemoryEffectOpInterface>(user);
-    SmallVector<MemoryEffects::EffectInstance> found;
-    if (effects)
-      effects.getEffectsOnValue(argument, found);
-    return !effects || llvm::any_of(found, [](const MemoryEffects::EffectInstance &effect) {
-      return isa<MemoryEffects::Write>(effect.getEffect());
-    });
-  });
-}
-
 static SmallVector<Touch> getTouches(StageOp stage) {
   SmallVector<Touch> touches;
   auto add = [&](Value value, Attribute access, bool writes) {
@@ -108,7 +93,7 @@ static SmallVector<Touch> getTouches(StageOp stage) {
       touches.push_back({stage, *place, value.getType(), cast<AccessAttr>(access), writes});
   };
   for (auto [i, input] : llvm::enumerate(stage.getInputs()))
-    add(input, stage.getAccesses()[i], writesInput(stage, i));
+    add(input, stage.getAccesses()[i], getStateUse(stage, i).writes);
   for (auto [i, result] : llvm::enumerate(stage.getResults()))
     add(result, stage.getResultAccesses()[i], true);
   return touches;
@@ -175,30 +160,14 @@ static bool needsBarrier(const Touch &before, const Touch &after) {
 /// Nanoseconds of one tile after the other on one thread. Rough: it tells large from small.
 static double estimateWork(StageOp stage) {
   constexpr double bytesPerNs = 30, operationsPerNs = 150, keysInSight = 256;
-  double rows = 1, bytes = 0, operations = 0;
-  SmallVector<Type> types(stage->getOperandTypes());
-  llvm::append_range(types, stage->getResultTypes());
-  for (Type type : types)
-    if (auto tensor = dyn_cast<RankedTensorType>(type)) {
-      rows = tensor.getDimSize(0);
-      operations += 8.0 * tensor.getNumElements();
-    }
-  for (auto [type, access] :
-       llvm::zip(stage.getInputs().getTypes(), stage.getAccesses().getAsRange<AccessAttr>())) {
-    if (auto weight = dyn_cast<WeightType>(type)) {
-      // A matrix is cut by its outputs; a table is only looked up.
-      bool isCut = llvm::any_of(access.getDims(), [](int64_t dim) { return dim >= 0; });
-      double elements = isCut ? ShapedType::getNumElements(weight.getShape()) : 0;
-      bytes += elements * weight.getElementType().getIntOrFloatBitWidth() / 8;
-      operations += 2 * rows * elements;
-    } else if (auto state = dyn_cast<StateType>(type)) {
-      double elements = ShapedType::getNumElements(state.getShape());
-      if (state.getKind() == StateKind::append)
-        elements *= std::min(keysInSight / state.getShape()[0], 1.0);
-      operations += 4 * rows * elements;
-    }
-  }
-  return bytes / bytesPerNs + operations / operationsPerNs;
+  // Of what is not counted as operations: those for a byte of an activation, and of a state.
+  constexpr double perRowByte = 2, perStateByte = 0.5;
+  StageWork work = computeWork(stage);
+  double rows = stage.getRows();
+  double ofKey = std::max(work.keyFlops, work.keyBytes);
+  double ofRow = work.flops + keysInSight * ofKey + perRowByte * work.rowBytes +
+                 perStateByte * work.stateBytes;
+  return work.weightBytes / bytesPerNs + rows * ofRow / operationsPerNs;
 }
 
 //===----------------------------------------------------------------------===//

@@ -150,3 +150,23 @@ func.func private @view_attr_c2() attributes {view = #treadle.view<[4, 8], [0, 0
 
 // expected-error@+1 {{expects an order that is a permutation of 2 dimensions}}
 func.func private @view_attr_c2_rank() attributes {view = #treadle.view<[4, 8], [0]>}
+
+// -----
+
+// expected-error@+1 {{expects one call or more, got 0}}
+func.func private @work_attr_c1() attributes {treadle.stages = [#treadle.work<name = "a", calls = 0>]}
+
+// -----
+
+// expected-error@+1 {{expects a number of bytes or operations, got -1}}
+func.func private @work_attr_c1_flops() attributes {treadle.stages = [#treadle.work<name = "a", calls = 1, flops = -1>]}
+
+// -----
+
+// expected-error@+1 {{expects names of symbols, got [1]}}
+func.func private @work_attr_c2() attributes {treadle.stages = [#treadle.work<name = "a", calls = 1, weights = [1]>]}
+
+// -----
+
+// expected-error@+1 {{expects treadle.stages to be a list of #treadle.work of a function}}
+func.func private @work_attr_c3() attributes {treadle.stages = [1]}

@@ -103,4 +103,17 @@ def PlanArenaPass : Pass<"treadle-plan-arena", "::mlir::func::FuncOp"> {
   }];
 }
 
+def CountWorkPass : Pass<"treadle-count-work", "::mlir::func::FuncOp"> {
+  let summary = "notes on each entry point what its stages need";
+  let description = [{
+        func.func @forward_1(...) attributes {...} { stage { linear } ... }
+      =>
+        func.func @forward_1(...) attributes {..., treadle.stages = [#treadle.work<...>, ...]} ...
+
+    One `#treadle.work` for each stage, in their order: bytes, operations, and how often it
+    runs. The library says them as its fact "work", which benchmarks and profiles are measured by.
+    Changes nothing else. Runs behind everything that makes, merges or drops stages.
+  }];
+}
+
 #endif // TREADLE_CONVERSION_TREADLETOSTAGES_PASSES_TD

@@ -150,6 +150,15 @@ bool StageOp::isPrologue(StageCoreOpInterface core) {
   return llvm::any_of(dependent, llvm::IsaPred<StageCoreOpInterface>);
 }
 
+int64_t StageOp::getRows() {
+  for (TypeRange types :
+       {TypeRange((*this)->getOperandTypes()), TypeRange((*this)->getResultTypes())})
+    for (Type type : types)
+      if (auto tensor = dyn_cast<RankedTensorType>(type))
+        return tensor.getDimSize(0);
+  return 1;
+}
+
 int64_t StageOp::getNumTiles() {
   int64_t count = 1;
   for (unsigned dim = 0, e = getIterations().size(); dim < e; ++dim)

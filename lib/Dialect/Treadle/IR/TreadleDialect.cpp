@@ -158,6 +158,30 @@ LogicalResult TreadleDialect::verifyOperationAttribute(Operation *op, NamedAttri
   if (attribute.getName() == "treadle.model" &&
       (!isa<ModuleOp>(op) || !isa<ModelAttr>(attribute.getValue())))
     return op->emitError("expects treadle.model to be a #treadle.model of a module");
+  // work_attr_c3
+  if (attribute.getName() == "treadle.stages") {
+    auto stages = dyn_cast<ArrayAttr>(attribute.getValue());
+    if (!isa<FunctionOpInterface>(op) || !stages || !llvm::all_of(stages, llvm::IsaPred<WorkAttr>))
+      return op->emitError("expects treadle.stages to be a list of #treadle.work of a function");
+  }
+  return success();
+}
+
+LogicalResult WorkAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef,
+                               int64_t calls, bool, ArrayAttr weights, ArrayAttr tables,
+                               ArrayAttr attended, int64_t weightBytes, int64_t stateBytes,
+                               int64_t rowBytes, int64_t lookupBytes, int64_t keyBytes,
+                               int64_t flops, int64_t keyFlops) {
+  // work_attr_c1
+  if (calls < 1)
+    return emitError() << "expects one call or more, got " << calls;
+  for (int64_t count : {weightBytes, stateBytes, rowBytes, lookupBytes, keyBytes, flops, keyFlops})
+    if (count < 0)
+      return emitError() << "expects a number of bytes or operations, got " << count;
+  // work_attr_c2
+  for (ArrayAttr symbols : {weights, tables, attended})
+    if (symbols && !llvm::all_of(symbols, llvm::IsaPred<FlatSymbolRefAttr>))
+      return emitError() << "expects names of symbols, got " << symbols;
   return success();
 }
 

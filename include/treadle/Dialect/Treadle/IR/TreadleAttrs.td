@@ -189,4 +189,48 @@ def Treadle_TileAttr : AttrDef<Treadle_Dialect, "Tile"> {
   let assemblyFormat = "`<` $sizes `>`";
 }
 
+def Treadle_WorkAttr : AttrDef<Treadle_Dialect, "Work"> {
+  let mnemonic = "work";
+  let summary = "what a stage of an entry point needs of memory and arithmetic";
+  let description = [{
+    * `name`: its ops, and the symbols that they touch;
+    * `calls`: how often it runs in a call of the entry point; where it is `looped`, for each pass of
+      the run-time loop;
+    * `weights`: those that it reads whole; `tables`: those that it looks rows up in; `attended`: the
+      append states of which it reads all rows;
+    * bytes of one run: `weight_bytes`; `state_bytes` of fixed and ring states, read and written each;
+      `row_bytes` for each row, of activations and of append states that it reads or writes a row of;
+      `lookup_bytes` for each row, of tables; `key_bytes` for each row of the states that it attends to;
+    * operations of one run: `flops` for each row, `key_flops` for each row and key.
+
+    Bytes are those of the logical shapes, without any padding.
+
+    Constraints:
+    * (C1) `calls` is positive, bytes and operations are not negative.
+    * (C2) `weights`, `tables` and `attended` hold names of symbols.
+    * (C3) The attribute `treadle.stages` stands on a function and is a list of these. (There is one for
+      each stage, in their order.)
+
+    Example:
+    ```mlir
+    #treadle.work<name = "linear layers.q", calls = 12, weights = [@layers.q], weight_bytes = 262144,
+                  row_bytes = 2048, flops = 131072>
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$name, "int64_t":$calls,
+                        DefaultValuedParameter<"bool", "false">:$looped,
+                        OptionalParameter<"::mlir::ArrayAttr">:$weights,
+                        OptionalParameter<"::mlir::ArrayAttr">:$tables,
+                        OptionalParameter<"::mlir::ArrayAttr">:$attended,
+                        DefaultValuedParameter<"int64_t", "0">:$weight_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$state_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$row_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$lookup_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$key_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$flops,
+                        DefaultValuedParameter<"int64_t", "0">:$key_flops);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 #endif // TREADLE_DIALECT_TREADLE_IR_TREADLEATTRS_TD

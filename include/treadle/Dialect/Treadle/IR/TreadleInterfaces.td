@@ -18,6 +18,9 @@ def Treadle_StageCoreOpInterface : OpInterface<"StageCoreOpInterface"> {
     cut into independent tiles, and says for each operand and result which
     region one tile touches. Everything that schedules stages (tiling, threads,
     arena planning, the GPU) reads these maps and nothing else.
+
+    It also says what it needs where that does not follow from its operands' types:
+    what is counted, and what is measured against, is in docs/HowTo/Measure.md.
   }];
   let methods = [
     InterfaceMethod<"The iteration dimensions, outermost first.",
@@ -26,6 +29,17 @@ def Treadle_StageCoreOpInterface : OpInterface<"StageCoreOpInterface"> {
       "::treadle::AccessAttr", "getOperandAccess", (ins "unsigned":$index)>,
     InterfaceMethod<"The region of each result that one tile writes. Unused without results.",
       "::treadle::AccessAttr", "getResultAccess">,
+    InterfaceMethod<[{Operations of matrices for one row, two for a multiply-add. Norms, activations
+      and recurrences count nothing.}],
+      "int64_t", "getRowFlops", (ins), "", "return 0;">,
+    InterfaceMethod<"Operations of attention for one row and one key that it attends to.",
+      "int64_t", "getKeyFlops", (ins), "", "return 0;">,
+    InterfaceMethod<[{Whether a row reads all rows of the append state `index` up to its own, rather
+      than one.}],
+      "bool", "readsAllRows", (ins "unsigned":$index), "", "return false;">,
+    InterfaceMethod<[{How many rows of the weight `index`, a table, one row looks up; 0: it needs the
+      whole weight.}],
+      "int64_t", "getLookups", (ins "unsigned":$index), "", "return 0;">,
   ];
 }
 

@@ -11,7 +11,7 @@
 
 include "treadle/Dialect/Treadle/IR/TreadleOpBase.td"
 
-def Treadle_LinearOp : Treadle_CoreOp<"linear"> {
+def Treadle_LinearOp : Treadle_CoreOp<"linear", [], ["getRowFlops"]> {
   let summary = "multiplies each row by a weight matrix";
   let description = [{
     y[r, n] = sum_k x[r, k] * W[n, k] + bias[n], one chain of fused multiply-adds in
@@ -47,7 +47,7 @@ def Treadle_LinearOp : Treadle_CoreOp<"linear"> {
     [{ build($_builder, $_state, type, input, weight, ::mlir::Value()); }]>];
 }
 
-def Treadle_JointLinearOp : Treadle_CoreOp<"joint_linear", [AttrSizedOperandSegments]> {
+def Treadle_JointLinearOp : Treadle_CoreOp<"joint_linear", [AttrSizedOperandSegments], ["getRowFlops"]> {
   let summary = "multiplies the rows of several inputs by one matrix, which is read once";
   let description = [{
     y_i[r, n] = sum_k x_i[r, k] * W[n, k] + bias[n], each as `treadle.linear` computes it.

@@ -23,18 +23,19 @@ def Treadle_Ids : Treadle_RowsOf<I32, 1, "one i32 per row">;
 // One cos row and one sin row per token, one column per rotated pair.
 def Treadle_RotaryTable : Treadle_RowsOf<F32, 3, "R x 2 x P table of f32 with a known P">;
 
-// An op that can be the core of a stage.
-class Treadle_CoreOp<string mnemonic, list<Trait> traits = []>
+// An op that can be the core of a stage. `needs` are the methods of the interface by which it says more
+// of what it needs than the types of its operands do.
+class Treadle_CoreOp<string mnemonic, list<Trait> traits = [], list<string> needs = []>
     : Treadle_Op<mnemonic, !listconcat(traits,
-        [DeclareOpInterfaceMethods<Treadle_StageCoreOpInterface>])> {
+        [DeclareOpInterfaceMethods<Treadle_StageCoreOpInterface, needs>])> {
   let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
 
 // A core op that works row by row: its tiles are rows.
-class Treadle_RowCoreOp<string mnemonic, list<Trait> traits = []>
-    : Treadle_CoreOp<mnemonic, traits> {
+class Treadle_RowCoreOp<string mnemonic, list<Trait> traits = [], list<string> needs = []>
+    : Treadle_CoreOp<mnemonic, traits, needs> {
   let extraClassDefinition = [{
     ::llvm::SmallVector<::treadle::IterationAttr> $cppClass::getIterationDims() {
       return {::treadle::getRowIteration(*this)};

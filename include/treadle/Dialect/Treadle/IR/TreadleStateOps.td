@@ -36,7 +36,8 @@ def Treadle_AppendOp : Treadle_CoreOp<"append"> {
   }];
 }
 
-def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments]> {
+def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments],
+                                         ["getKeyFlops", "readsAllRows"]> {
   let summary = "causal grouped attention over appended keys and values";
   let description = [{
     For row r at p = position + min(r, valid - 1), head h and g = h / (heads / kv_heads):
@@ -94,7 +95,7 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments]
 
 //===----------------------------------------------------------------------===//
 
-def Treadle_CopeBiasOp : Treadle_CoreOp<"cope_bias"> {
+def Treadle_CopeBiasOp : Treadle_CoreOp<"cope_bias", [], ["readsAllRows"]> {
   let summary = "attention bias by contextual position";
   let description = [{
     For row r at p = position + min(r, valid - 1), head h and key j <= p:

@@ -144,6 +144,9 @@ def Treadle_StageOp : Treadle_Op<"stage", [
     /// Whether another core op uses what `core`, of the body, computes.
     static bool isPrologue(::treadle::StageCoreOpInterface core);
 
+    /// The rows of its activations, always their first dimension; 1 where there are none.
+    int64_t getRows();
+
     int64_t getExtent(unsigned dim) {
       return ::mlir::cast<::treadle::IterationAttr>(getIterations()[dim]).getExtent();
     }

@@ -11,7 +11,7 @@
 
 include "treadle/Dialect/Treadle/IR/TreadleOpBase.td"
 
-def Treadle_EmbeddingOp : Treadle_RowCoreOp<"embedding"> {
+def Treadle_EmbeddingOp : Treadle_RowCoreOp<"embedding", [], ["getLookups"]> {
   let summary = "looks up one row of a table per token";
   let description = [{
     y[r, c] = E[ids[r], c]
@@ -63,7 +63,7 @@ def Treadle_RotaryTableOp : Treadle_RowCoreOp<"rotary_table", [Pure]> {
 
 //===----------------------------------------------------------------------===//
 
-def Treadle_NgramEmbeddingOp : Treadle_RowCoreOp<"ngram_embedding"> {
+def Treadle_NgramEmbeddingOp : Treadle_RowCoreOp<"ngram_embedding", [], ["getLookups"]> {
   let summary = "looks up the last few tokens of each row, side by side";
   let description = [{
     y[r, j C + c] = E[id(position + r - W + 1 + j), c] for j < W = `window`, oldest first.

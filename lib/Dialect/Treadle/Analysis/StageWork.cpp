@@ -1,0 +1,174 @@
+//===- StageWork.cpp - What a stage needs ---------------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "treadle/Dialect/Treadle/Analysis/StageWork.h"
+
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace treadle;
+
+static int64_t getElementBytes(Type type) { return type.getIntOrFloatBitWidth() / 8; }
+
+static int64_t getBytes(RankedTensorType type) {
+  return type.getNumElements() * getElementBytes(type.getElementType());
+}
+
+/// The symbol that an input refers to; null for an activation or a scalar.
+static FlatSymbolRefAttr getSymbol(Value input) {
+  if (auto get = input.getDefiningOp<GetWeightOp>())
+    return get.getSymbolAttr();
+  if (auto get = input.getDefiningOp<GetStateOp>())
+    return get.getSymbolAttr();
+  return {};
+}
+
+StateUse treadle::getStateUse(StageOp stage, unsigned input) {
+  Value argument = stage.getBody()->getArgument(input);
+  StateUse use;
+  for (Operation *user : argument.getUsers()) {
+    auto effects = dyn_cast<MemoryEffectOpInterface>(user);
+    if (!effects)
+      return {true, true};
+    SmallVector<MemoryEffects::EffectInstance> found;
+    effects.getEffectsOnValue(argument, found);
+    for (const MemoryEffects::EffectInstance &effect : found) {
+      use.reads |= isa<MemoryEffects::Read>(effect.getEffect());
+      use.writes |= isa<MemoryEffects::Write>(effect.getEffect());
+    }
+  }
+  return use;
+}
+
+//===----------------------------------------------------------------------===//
+// Inputs
+//===----------------------------------------------------------------------===//
+
+/// Whether some core op reads all rows of an append state.
+static bool isAttended(Value argument) {
+  return llvm::any_of(argument.getUses(), [](OpOperand &use) {
+    auto core = dyn_cast<StageCoreOpInterface>(use.getOwner());
+    return core && core.readsAllRows(use.getOperandNumber());
+  });
+}
+
+static int64_t getLookups(Value argument) {
+  int64_t lookups = 0;
+  for (OpOperand &use : argument.getUses())
+    if (auto core = dyn_cast<StageCoreOpInterface>(use.getOwner()))
+      lookups = std::max(lookups, core.getLookups(use.getOperandNumber()));
+  return lookups;
+}
+
+static void addSymbol(SmallVector<Attribute> &symbols, Attribute symbol) {
+  if (!llvm::is_contained(symbols, symbol))
+    symbols.push_back(symbol);
+}
+
+static void addWeight(StageWork &work, Value argument, FlatSymbolRefAttr symbol) {
+  auto type = cast<WeightType>(argument.getType());
+  int64_t element = getElementBytes(type.getElementType());
+  if (int64_t lookups = getLookups(argument)) {
+    addSymbol(work.tables, symbol);
+    work.lookupBytes += lookups * llvm::product_of(type.getShape().drop_front()) * element;
+  } else {
+    addSymbol(work.weights, symbol);
+    work.weightBytes += llvm::product_of(type.getShape()) * element;
+  }
+}
+
+static void addState(StageWork &work, Value argument, FlatSymbolRefAttr symbol, StateUse use) {
+  auto type = cast<StateType>(argument.getType());
+  int64_t element = getElementBytes(type.getElementType());
+  int64_t times = use.reads + use.writes;
+  if (type.getKind() != StateKind::append) {
+    work.stateBytes += times * llvm::product_of(type.getShape()) * element;
+  } else if (isAttended(argument)) {
+    addSymbol(work.attended, symbol);
+    work.keyBytes += llvm::product_of(type.getRowShape()) * element;
+  } else {
+    work.rowBytes += times * llvm::product_of(type.getRowShape()) * element;
+  }
+}
+
+static void addActivation(StageWork &work, Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (tensor && tensor.getRank() > 0)
+    work.rowBytes += getBytes(tensor) / tensor.getDimSize(0);
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+StageWork treadle::computeWork(StageOp stage) {
+  StageWork work;
+  llvm::SmallDenseSet<Value> seen; // a slot that is an input twice is read once
+  for (auto [i, input] : llvm::enumerate(stage.getInputs())) {
+    Value argument = stage.getBody()->getArgument(i);
+    if (argument.use_empty() || !seen.insert(input).second)
+      continue;
+    FlatSymbolRefAttr symbol = getSymbol(input);
+    if (!symbol)
+      addActivation(work, input.getType());
+    else if (isa<WeightType>(input.getType()))
+      addWeight(work, argument, symbol);
+    else
+      addState(work, argument, symbol, getStateUse(stage, i));
+  }
+  for (Type type : stage.getResultTypes())
+    addActivation(work, type);
+  for (Operation &op : *stage.getBody())
+    if (auto core = dyn_cast<StageCoreOpInterface>(op)) {
+      work.flops += core.getRowFlops();
+      work.keyFlops += core.getKeyFlops();
+    }
+  return work;
+}
+
+std::string treadle::describeStage(StageOp stage) {
+  std::string text;
+  for (Operation &op : stage.getBody()->without_terminator())
+    if (!op.hasTrait<OpTrait::ConstantLike>())
+      text += (text.empty() ? "" : " + ") + op.getName().stripDialect().str();
+  if (text.empty())
+    text = "copy";
+  llvm::SmallSetVector<Attribute, 8> symbols;
+  for (Value input : stage.getInputs())
+    if (FlatSymbolRefAttr symbol = getSymbol(input); symbol && symbols.insert(symbol))
+      text += " " + symbol.getValue().str();
+  return text;
+}
+
+WorkAttr treadle::getWorkAttr(StageOp stage, Trips trips) {
+  StageWork work = computeWork(stage);
+  Builder builder(stage.getContext());
+  auto list = [&](ArrayRef<Attribute> symbols) {
+    return symbols.empty() ? ArrayAttr() : builder.getArrayAttr(symbols);
+  };
+  return WorkAttr::get(builder.getContext(), describeStage(stage), trips.calls, trips.looped,
+                       list(work.weights), list(work.tables), list(work.attended), work.weightBytes,
+                       work.stateBytes, work.rowBytes, work.lookupBytes, work.keyBytes, work.flops,
+                       work.keyFlops);
+}
+
+void treadle::walkStages(Block &block, llvm::function_ref<void(StageOp, Trips)> visit,
+                         Trips trips) {
+  for (Operation &op : block) {
+    if (auto stage = dyn_cast<StageOp>(op)) {
+      visit(stage, trips);
+    } else if (auto loop = dyn_cast<LoopOp>(op)) {
+      Trips inner = trips;
+      if (loop.getTrips())
+        inner.looped = true;
+      else
+        inner.calls *= loop.getMax();
+      walkStages(*loop.getBody(), visit, inner);
+    }
+  }
+}
