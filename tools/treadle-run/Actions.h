@@ -22,6 +22,7 @@ int verify(Library &library, const Options &options);
 int selfTest(Library &library, const Options &options);
 int generate(Library &library, const Options &options);
 int bench(Library &library, const Options &options);
+int profile(Library &library, const Options &options);
 
 /// 920833 as "920,833".
 std::string groupDigits(uint64_t value);

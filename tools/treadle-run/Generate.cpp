@@ -39,11 +39,12 @@ int treadle::run::generate(Library &library, const Options &options) {
   std::vector<float> logits(library.info().vocab_size);
   session.forward(options.ids.data(), options.ids.size(), TREADLE_LOGITS_LAST,
                   logits.data(), logits.size());
-  for (uint64_t i = 0; i < options.count; ++i) {
+  const uint64_t count = options.count.value_or(32);
+  for (uint64_t i = 0; i < count; ++i) {
     int32_t id = session.sample(logits, params);
     std::printf(i ? " %d" : "%d", id);
     std::fflush(stdout);
-    if (endsText(library.info(), id) || i + 1 == options.count)
+    if (endsText(library.info(), id) || i + 1 == count)
       break;
     if (!hasRoom(session)) {
       std::printf("\n");

@@ -149,6 +149,10 @@ treadle_session_info Session::info() const {
   return info;
 }
 
+void Session::profile(treadle_mark_function mark, void *context) {
+  check(api.session_profile(session, mark, context));
+}
+
 void Session::reset() { check(api.session_reset(session)); }
 
 std::vector<unsigned char> Session::checkpoint() {

@@ -67,6 +67,8 @@ public:
 
   treadle_session_info info() const;
   void reset();
+  /// Calls `mark` at the borders of stages from now on; null: no longer.
+  void profile(treadle_mark_function mark, void *context);
   /// A mark of where the session stands, and back to it.
   std::vector<unsigned char> checkpoint();
   void rollback(const std::vector<unsigned char> &mark);

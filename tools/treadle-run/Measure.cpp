@@ -65,14 +65,14 @@ template <typename Each> void TokenWork::work(const Each &each) {
 double TokenWork::sample() {
   const double least = 2e-3;
   double elapsed = 0;
-  size_t rounds = 0;
-  for (; elapsed < least; ++rounds) {
+  roundsOfSample = 0;
+  for (; elapsed < least; ++roundsOfSample) {
     rewind();
     double start = now();
     work([] {});
     elapsed += now() - start;
   }
-  return elapsed / static_cast<double>(rounds);
+  return elapsed / static_cast<double>(roundsOfSample);
 }
 
 uint64_t TokenWork::hashLogits() {

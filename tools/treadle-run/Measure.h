@@ -49,6 +49,9 @@ public:
 
   uint64_t tokens() const { return ids.size(); }
 
+  /// How often the last sample ran everything.
+  size_t rounds() const { return roundsOfSample; }
+
 private:
   void rewind();
   /// `each` is called behind each row of logits.
@@ -59,6 +62,7 @@ private:
   std::vector<int32_t> ids;
   std::vector<float> logits;
   std::vector<unsigned char> mark; ///< of the first position; empty: none
+  size_t roundsOfSample = 0;
 };
 
 /// The most memory that this process has had, in bytes; 0 where the system does not say.

@@ -22,7 +22,7 @@ using namespace treadle::run;
 static const char helpText[] =
     R"(treadle-run: run, check and measure a compiled model
 
-usage: treadle-run OUT.so --info | --verify | --selftest | --bench
+usage: treadle-run OUT.so --info | --verify | --selftest | --bench | --profile
        treadle-run OUT.so --ids=1,2,3 [-n 32] [options]
 
 Actions:
@@ -32,11 +32,15 @@ Actions:
                     the same bits however tokens are cut into calls
   --bench           tokens and bytes per second, against the read bandwidth of this
                     machine measured in the same run
+  --profile[=decode|prefill]
+                    a line for each stage of the work (default: decode): time, bytes,
+                    operations, and what bounds it
   --ids=1,2,3       continue these token ids and print the new ones as they come,
                     the model's end-of-text id last
 
 Options of --ids:
-  -n N              how many tokens to generate at most (default 32)
+  -n N              how many tokens to generate at most (default 32); with --profile
+                    how many to decode (default 16), or prefill (default 512)
   --temperature=T   0 (default): the most probable token, the lowest id among equals
   --top-k=K         keep the K most probable tokens and their equals (default 0: all)
   --top-p=P         keep the most probable tokens up to this sum (default 1: all)
@@ -44,7 +48,10 @@ Options of --ids:
   --on-full=WHAT    at the context's end: stop (default), or recompute the last
                     tokens from scratch for each new one
 
-Options of --ids and --bench:
+Options of --profile:
+  --behind=N        decode behind so many tokens (default 0)
+
+Options of --ids, --bench and --profile:
   --loops=N|config  passes of the model's loop (default 1)
   --context=N       positions to use at most (default: as many as compiled for;
                     of no effect where there is no limit)
@@ -68,8 +75,13 @@ enum Scope : unsigned {
   AllActions = ~0u,
   Opening = ~(1u << unsigned(Action::Info)), ///< the weights are read
   Generating = 1u << unsigned(Action::Generate),
-  Running = Generating | 1u << unsigned(Action::Bench),
+  Profiling = 1u << unsigned(Action::Profile),
+  Counting = Generating | Profiling,
+  Running = Counting | 1u << unsigned(Action::Bench),
 };
+
+/// Whether a flag has a value: `--flag=VALUE`, or `--flag VALUE` where it must.
+enum class Takes { Nothing, Value, Perhaps };
 
 /// One flag: how it is called, what it belongs to, and what takes its value. Flags
 /// without a value are handled by `apply` with an empty one. `apply` returns what
@@ -77,7 +89,7 @@ enum Scope : unsigned {
 struct Flag {
   const char *name;
   Scope scope;
-  bool hasValue;
+  Takes takes;
   std::function<std::string(const std::string &)> apply;
 };
 
@@ -148,38 +160,50 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
     return [=](const std::string &) { return choose(chosen); };
   };
   return {
-      {"--info", AllActions, false, chooser(Action::Info)},
-      {"--verify", AllActions, false, chooser(Action::Verify)},
-      {"--selftest", AllActions, false, chooser(Action::SelfTest)},
-      {"--bench", AllActions, false, chooser(Action::Bench)},
-      {"--ids", AllActions, true,
+      {"--info", AllActions, Takes::Nothing, chooser(Action::Info)},
+      {"--verify", AllActions, Takes::Nothing, chooser(Action::Verify)},
+      {"--selftest", AllActions, Takes::Nothing, chooser(Action::SelfTest)},
+      {"--bench", AllActions, Takes::Nothing, chooser(Action::Bench)},
+      {"--profile", AllActions, Takes::Perhaps,
+       [&options, choose](const std::string &text) -> std::string {
+         choose(Action::Profile);
+         options.work = text == "prefill" ? Work::Prefill : Work::Decode;
+         return text.empty() || text == "decode" || text == "prefill"
+                    ? ""
+                    : "decode or prefill";
+       }},
+      {"--ids", AllActions, Takes::Value,
        [&options, choose](const std::string &text) {
          options.ids.clear();
          choose(Action::Generate);
          return setIds(text, options.ids);
        }},
-      {"-n", Generating, true,
+      {"-n", Counting, Takes::Value,
        [&options](const std::string &text) {
-         return setInteger(text, 0, options.count);
+         return setInteger(text, 0, options.count.emplace());
        }},
-      {"--temperature", Generating, true,
+      {"--behind", Profiling, Takes::Value,
+       [&options](const std::string &text) {
+         return setInteger(text, 0, options.behind);
+       }},
+      {"--temperature", Generating, Takes::Value,
        [&options](const std::string &text) {
          return setNumber(text, 0, std::numeric_limits<float>::max(),
                           "a number that is not negative", options.temperature);
        }},
-      {"--top-k", Generating, true,
+      {"--top-k", Generating, Takes::Value,
        [&options](const std::string &text) {
          return setInteger(text, 0, options.topK);
        }},
-      {"--top-p", Generating, true,
+      {"--top-p", Generating, Takes::Value,
        [&options](const std::string &text) {
          return setNumber(text, 0, 1, "a number from 0 to 1", options.topP);
        }},
-      {"--seed", Generating, true,
+      {"--seed", Generating, Takes::Value,
        [&options](const std::string &text) {
          return setInteger(text, 0, options.seed);
        }},
-      {"--loops", Running, true,
+      {"--loops", Running, Takes::Value,
        [&options](const std::string &text) -> std::string {
          if (text == "config")
            return options.loops = -1, "";
@@ -187,25 +211,25 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
                     ? ""
                     : "a number of passes of 1 or more, or config";
        }},
-      {"--context", Running, true,
+      {"--context", Running, Takes::Value,
        [&options](const std::string &text) {
          return setInteger(text, 1, options.context);
        }},
-      {"--on-full", Generating, true,
+      {"--on-full", Generating, Takes::Value,
        [&options](const std::string &text) -> std::string {
          options.recompute = text == "recompute";
          return options.recompute || text == "stop" ? "" : "stop or recompute";
        }},
-      {"--threads", Running, true,
+      {"--threads", Running, Takes::Value,
        [&options](const std::string &text) {
          return setInteger(text, 1, options.threads);
        }},
-      {"--progress", AllActions, true,
+      {"--progress", AllActions, Takes::Value,
        [&options](const std::string &text) -> std::string {
          options.progress = text == "auto";
          return options.progress || text == "off" ? "" : "auto or off";
        }},
-      {"--weights", Opening, true,
+      {"--weights", Opening, Takes::Value,
        [&options](const std::string &text) -> std::string {
          options.weights = text;
          return text.empty() ? "a file" : "";
@@ -252,6 +276,8 @@ static const char *nameOf(Action action) {
     return "--selftest";
   case Action::Bench:
     return "--bench";
+  case Action::Profile:
+    return "--profile";
   case Action::Generate:
     return "--ids";
   }
@@ -262,10 +288,14 @@ static std::string actionsOf(Scope scope) {
   switch (scope) {
   case Generating:
     return "--ids";
+  case Profiling:
+    return "--profile";
+  case Counting:
+    return "--ids or --profile";
   case Running:
-    return "--ids or --bench";
+    return "--ids, --bench or --profile";
   case Opening:
-    return "--verify, --selftest, --bench or --ids";
+    return "--verify, --selftest, --bench, --profile or --ids";
   case AllActions:
     break;
   }
@@ -307,11 +337,12 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
                                    : ", did you mean '" + nearest + "'?"));
     }
     std::string value;
-    if (!flag->hasValue) {
-      if (equals != std::string::npos)
+    if (equals != std::string::npos) {
+      if (flag->takes == Takes::Nothing)
         return fail(name + " takes no value");
-    } else if (equals != std::string::npos) {
       value = argument.substr(equals + 1);
+    } else if (flag->takes != Takes::Value) {
+      // none
     } else if (i + 1 < argc) {
       value = argv[++i];
     } else {
@@ -324,13 +355,20 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
   if (options.library.empty())
     return fail("expects a library: treadle-run OUT.so --info (see --help)");
   if (!action)
-    return fail("expects --info, --verify, --selftest, --bench or --ids=...");
+    return fail("expects --info, --verify, --selftest, --bench, --profile or "
+                "--ids=...");
   if (conflict)
-    return fail("expects one of --info, --verify, --selftest, --bench, --ids");
+    return fail(
+        "expects one of --info, --verify, --selftest, --bench, --profile, "
+        "--ids");
   for (const Flag *flag : given)
     if (!(flag->scope >> unsigned(*action) & 1))
       return fail(std::string(flag->name) + " goes with " +
                   actionsOf(flag->scope) + ", not with " + nameOf(*action));
+  if (*action == Action::Profile && options.count == 0u)
+    return fail("-n expects 1 token or more with --profile, got '0'");
+  if (options.behind && options.work != Work::Decode)
+    return fail("--behind goes with --profile=decode");
   options.action = *action;
   return {options, 0};
 }

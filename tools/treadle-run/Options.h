@@ -16,7 +16,10 @@
 
 namespace treadle::run {
 
-enum class Action { Info, Verify, SelfTest, Bench, Generate };
+enum class Action { Info, Verify, SelfTest, Bench, Profile, Generate };
+
+/// What Profile looks at.
+enum class Work { Decode, Prefill };
 
 struct Options {
   std::string library;
@@ -24,11 +27,15 @@ struct Options {
   Action action = Action::Info;
 
   std::vector<int32_t> ids; ///< the prompt, for Generate
-  uint64_t count = 32;      ///< tokens to generate
+  /// Tokens to generate, or to profile; none: as many as is usual.
+  std::optional<uint64_t> count;
   float temperature = 0;
   int32_t topK = 0;
   float topP = 1;
   uint64_t seed = 0;
+
+  Work work = Work::Decode; ///< for Profile
+  uint64_t behind = 0;      ///< tokens before those that Profile decodes
 
   int32_t loops = 0;      ///< as in treadle_session_params
   bool recompute = false; ///< on_full

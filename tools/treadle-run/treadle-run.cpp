@@ -23,6 +23,8 @@ static int run(const Options &options) {
     return selfTest(library, options);
   case Action::Bench:
     return bench(library, options);
+  case Action::Profile:
+    return profile(library, options);
   case Action::Generate:
     return generate(library, options);
   }
