@@ -199,12 +199,13 @@ typedef struct treadle_open_params {
   /* The CUDA driver to open in place of libcuda.so.1; with a CUDA device. */
   const char *cuda_driver;
   /* How many threads may run a call together, the caller's among them; 0 means
-   * 1: where other processes want the processors too, members that wait for each
-   * other are slower than one. Work that is too small for them runs on fewer.
-   * The other threads are the model's own, sleep where there
-   * is nothing to do, take no signals and end with model_close. Of two calls at
-   * the same time one has them, the other runs on its caller's thread. A child
-   * of fork has none of them either. */
+   * one for each processor that the calling thread may use, 1 none but the
+   * caller's. Work that is too small for them runs on fewer, and a call does
+   * not wait for a thread whose processor is busy with something else. The
+   * other threads are the model's own, sleep where there is nothing to do, take
+   * no signals and end with model_close. Of two calls at the same time one has
+   * them, the other runs on its caller's thread. A child of fork has none of
+   * them either. */
   int32_t threads;
   uint32_t flags; /* TREADLE_OPEN_... */
   /* Runs a call on the application's own threads instead; NULL: on the model's. */

@@ -34,7 +34,8 @@ static treadle_status checkParams(const treadle_open_params *params,
   }
   if (params->threads < 0) {
     treadle_format(message, messageSize,
-                   "expects a number of threads, or 0 for 1, got %d",
+                   "expects a number of threads, or 0 for one per "
+                   "processor, got %d",
                    (int64_t)params->threads);
     return TREADLE_STATUS_INVALID_ARGUMENT;
   }
@@ -84,13 +85,12 @@ static treadle_members chooseMembers(const treadle_program_entry *entry,
 static treadle_status openTeam(treadle_model *model,
                                const treadle_open_params *params, char *message,
                                size_t messageSize) {
-  uint32_t threads = params->threads ? (uint32_t)params->threads : 1;
   const size_t count = treadle_header()->entries.count;
   model->entry_members = calloc(count, sizeof(*model->entry_members));
   treadle_status status = TREADLE_STATUS_OUT_OF_MEMORY;
   if (model->entry_members)
-    status = treadle_team_create(threads, params->run, params->run_context,
-                                 &model->team);
+    status = treadle_team_create((uint32_t)params->threads, params->run,
+                                 params->run_context, &model->team);
   if (status != TREADLE_STATUS_OK) {
     treadle_format(message, messageSize, "out of memory");
     return status;

@@ -125,6 +125,14 @@ static Processors getProcessors(void) {
   return found;
 }
 
+static uint32_t countProcessors(void) {
+  Processors found = getProcessors();
+  uint32_t count = 0;
+  for (size_t i = 0; i < sizeof(found.words) / sizeof(*found.words); ++i)
+    count += (uint32_t)__builtin_popcountll(found.words[i]);
+  return count;
+}
+
 /// Two members on one processor cost a time slice at every barrier, and the system
 /// may take many calls to notice. A thread of the team leaves a processor that a
 /// member before it is on; where to is left to the system.
@@ -290,6 +298,8 @@ static bool startThread(treadle_team *team, uint32_t member) {
 treadle_status treadle_team_create(uint32_t threads, treadle_run_function run,
                                    void *context, treadle_team **result) {
   *result = NULL;
+  if (!threads)
+    threads = countProcessors();
   if (threads > mostMembers)
     threads = mostMembers;
   // An old libc keeps threads in a library of their own.

@@ -28,8 +28,8 @@ def load(
 
     weights      file of packed weights, for a library that keeps them outside; None: the file that treadle-compile
                  writes beside it, m.weights for m.so
-    threads      how many threads may run a call together; None: the caller's alone. Work that is too small for them
-                 runs on fewer. The bits are the same. More than the processors that are idle are slower than one
+    threads      how many threads may run a call together; None: one for each processor, 1: the caller's alone. Work
+                 that is too small for them runs on fewer. The bits are the same
     device       "cpu"
     cuda_driver  the CUDA driver to open in place of libcuda.so.1, with a CUDA device
     prefix       the --symbol-prefix that the library was compiled with

@@ -56,7 +56,7 @@ Options of --ids, --bench and --profile:
   --context=N       positions to use at most (default: as many as compiled for;
                     of no effect where there is no limit)
   --threads=N       threads that may run a call together, where it is worth it
-                    (default: 1)
+                    (default: one for each processor)
 
 Options of all but --info:
   --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights

@@ -40,7 +40,7 @@ struct Options {
   int32_t loops = 0;      ///< as in treadle_session_params
   bool recompute = false; ///< on_full
   int64_t context = 0;    ///< 0: the library's
-  int32_t threads = 0;    ///< of the model at most; 0: 1
+  int32_t threads = 0;    ///< of the model at most; 0: one for each processor
   bool progress = true;   ///< a line on a terminal for what takes long
 };
 
