@@ -6,8 +6,9 @@ set(TREADLE_SANITIZERS "" CACHE STRING "Sanitizers of Treadle's own code, e.g. a
 # preload to load a library that is instrumented.
 set(TREADLE_SANITIZE_FLAGS "")
 set(TREADLE_SANITIZER_RUNTIME "" CACHE INTERNAL "")
-# MLIR is not instrumented: memory that it hands us must not count as poisoned. It also frees nothing at exit.
-set(TREADLE_ASAN_OPTIONS "allow_user_poisoning=0:detect_leaks=0")
+# MLIR is not instrumented: memory that it hands us must not count as poisoned. It also frees nothing at exit,
+# and LLVM gives threads a signal stack of its own, which the sanitizer would unmap as if it were its.
+set(TREADLE_ASAN_OPTIONS "allow_user_poisoning=0:detect_leaks=0:use_sigaltstack=0")
 if(TREADLE_SANITIZERS)
   # vptr wants the type information of MLIR's classes, which an uninstrumented MLIR lacks in part.
   set(TREADLE_SANITIZE_FLAGS -fsanitize=${TREADLE_SANITIZERS} -fno-sanitize=vptr
