@@ -65,13 +65,6 @@ static std::vector<std::string> makePatterns() {
   return patterns;
 }
 
-/// Steps `first`, `first + 1`, ... of a dotted name.
-static std::string stepsFrom(llvm::StringRef name, unsigned first) {
-  while (first--)
-    name = name.split('.').second;
-  return name.str();
-}
-
 std::string om::getCanonicalName(llvm::StringRef name) {
   static const std::vector<std::string> patterns = makePatterns();
   for (const std::string &pattern : patterns)
