@@ -8,6 +8,7 @@
 
 #include "treadle/Dialect/Treadle/Analysis/StageWork.h"
 
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -49,19 +50,48 @@ StateUse treadle::getStateUse(StageOp stage, unsigned input) {
 // Inputs
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// A value that a stage takes, however many of its inputs that is: a slot is read once.
+struct Taken {
+  Value value;
+  SmallVector<Value> arguments; // of the body
+  StateUse use;                 // of a state, by all of them
+};
+} // namespace
+
+static SmallVector<Taken> getTaken(StageOp stage) {
+  llvm::MapVector<Value, Taken> taken;
+  for (auto [i, input] : llvm::enumerate(stage.getInputs())) {
+    Value argument = stage.getBody()->getArgument(i);
+    if (argument.use_empty())
+      continue;
+    Taken &of = taken[input];
+    of.value = input;
+    of.arguments.push_back(argument);
+    if (!isa<StateType>(input.getType()))
+      continue;
+    StateUse use = getStateUse(stage, i);
+    of.use = {of.use.reads || use.reads, of.use.writes || use.writes};
+  }
+  return llvm::map_to_vector(taken, [](auto &entry) { return entry.second; });
+}
+
 /// Whether some core op reads all rows of an append state.
-static bool isAttended(Value argument) {
-  return llvm::any_of(argument.getUses(), [](OpOperand &use) {
-    auto core = dyn_cast<StageCoreOpInterface>(use.getOwner());
-    return core && core.readsAllRows(use.getOperandNumber());
+static bool isAttended(const Taken &state) {
+  return llvm::any_of(state.arguments, [](Value argument) {
+    return llvm::any_of(argument.getUses(), [](OpOperand &use) {
+      auto core = dyn_cast<StageCoreOpInterface>(use.getOwner());
+      return core && core.readsAllRows(use.getOperandNumber());
+    });
   });
 }
 
-static int64_t getLookups(Value argument) {
+static int64_t getLookups(const Taken &weight) {
   int64_t lookups = 0;
-  for (OpOperand &use : argument.getUses())
-    if (auto core = dyn_cast<StageCoreOpInterface>(use.getOwner()))
-      lookups = std::max(lookups, core.getLookups(use.getOperandNumber()));
+  for (Value argument : weight.arguments)
+    for (OpOperand &use : argument.getUses())
+      if (auto core = dyn_cast<StageCoreOpInterface>(use.getOwner()))
+        lookups = std::max(lookups, core.getLookups(use.getOperandNumber()));
   return lookups;
 }
 
@@ -70,10 +100,10 @@ static void addSymbol(SmallVector<Attribute> &symbols, Attribute symbol) {
     symbols.push_back(symbol);
 }
 
-static void addWeight(StageWork &work, Value argument, FlatSymbolRefAttr symbol) {
-  auto type = cast<WeightType>(argument.getType());
+static void addWeight(StageWork &work, const Taken &weight, FlatSymbolRefAttr symbol) {
+  auto type = cast<WeightType>(weight.value.getType());
   int64_t element = getElementBytes(type.getElementType());
-  if (int64_t lookups = getLookups(argument)) {
+  if (int64_t lookups = getLookups(weight)) {
     addSymbol(work.tables, symbol);
     work.lookupBytes += lookups * llvm::product_of(type.getShape().drop_front()) * element;
   } else {
@@ -82,18 +112,21 @@ static void addWeight(StageWork &work, Value argument, FlatSymbolRefAttr symbol)
   }
 }
 
-static void addState(StageWork &work, Value argument, FlatSymbolRefAttr symbol, StateUse use) {
-  auto type = cast<StateType>(argument.getType());
+static void addState(StageWork &work, const Taken &state, FlatSymbolRefAttr symbol) {
+  auto type = cast<StateType>(state.value.getType());
   int64_t element = getElementBytes(type.getElementType());
-  int64_t times = use.reads + use.writes;
+  int64_t times = state.use.reads + state.use.writes;
   if (type.getKind() != StateKind::append) {
     work.stateBytes += times * llvm::product_of(type.getShape()) * element;
-  } else if (isAttended(argument)) {
-    addSymbol(work.attended, symbol);
-    work.keyBytes += llvm::product_of(type.getRowShape()) * element;
-  } else {
-    work.rowBytes += times * llvm::product_of(type.getRowShape()) * element;
+    return;
   }
+  int64_t row = llvm::product_of(type.getRowShape()) * element;
+  if (isAttended(state)) {
+    addSymbol(work.attended, symbol);
+    work.keyBytes += row;
+    times = state.use.writes; // of the row that is appended first
+  }
+  work.rowBytes += times * row;
 }
 
 static void addActivation(StageWork &work, Type type) {
@@ -108,18 +141,14 @@ static void addActivation(StageWork &work, Type type) {
 
 StageWork treadle::computeWork(StageOp stage) {
   StageWork work;
-  llvm::SmallDenseSet<Value> seen; // a slot that is an input twice is read once
-  for (auto [i, input] : llvm::enumerate(stage.getInputs())) {
-    Value argument = stage.getBody()->getArgument(i);
-    if (argument.use_empty() || !seen.insert(input).second)
-      continue;
-    FlatSymbolRefAttr symbol = getSymbol(input);
+  for (const Taken &taken : getTaken(stage)) {
+    FlatSymbolRefAttr symbol = getSymbol(taken.value);
     if (!symbol)
-      addActivation(work, input.getType());
-    else if (isa<WeightType>(input.getType()))
-      addWeight(work, argument, symbol);
+      addActivation(work, taken.value.getType());
+    else if (isa<WeightType>(taken.value.getType()))
+      addWeight(work, taken, symbol);
     else
-      addState(work, argument, symbol, getStateUse(stage, i));
+      addState(work, taken, symbol);
   }
   for (Type type : stage.getResultTypes())
     addActivation(work, type);
