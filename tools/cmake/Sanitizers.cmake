@@ -8,7 +8,7 @@ set(TREADLE_SANITIZE_FLAGS "")
 set(TREADLE_SANITIZER_RUNTIME "" CACHE INTERNAL "")
 # MLIR is not instrumented: memory that it hands us must not count as poisoned. It also frees nothing at exit,
 # and LLVM gives threads a signal stack of its own, which the sanitizer would unmap as if it were its.
-set(TREADLE_ASAN_OPTIONS "allow_user_poisoning=0:detect_leaks=0:use_sigaltstack=0")
+set(TREADLE_ASAN_OPTIONS "allow_user_poisoning=0:detect_leaks=0:use_sigaltstack=0" CACHE INTERNAL "")
 if(TREADLE_SANITIZERS)
   # vptr wants the type information of MLIR's classes, which an uninstrumented MLIR lacks in part.
   set(TREADLE_SANITIZE_FLAGS -fsanitize=${TREADLE_SANITIZERS} -fno-sanitize=vptr
