@@ -11,7 +11,18 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Transforms/IPO/DeadArgumentElimination.h"
+#include "llvm/Transforms/IPO/SCCP.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/GVN.h"
+#include "llvm/Transforms/Scalar/IndVarSimplify.h"
+#include "llvm/Transforms/Scalar/LICM.h"
+#include "llvm/Transforms/Scalar/LoopPassManager.h"
+#include "llvm/Transforms/Scalar/LoopRotation.h"
+#include "llvm/Transforms/Scalar/SROA.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
 
 using namespace llvm;
 using namespace treadle;
@@ -46,30 +57,49 @@ static bool asksForSanitizer(const Module &module) {
   });
 }
 
+/// What kernels gain from LLVM. They come vectorised, in register blocks that fill the registers
+/// and with few calls, so O3's unrolling spills them and the rest of it finds nothing: it takes
+/// twice the time for code that is a twentieth larger and no faster.
+static ModulePassManager buildPasses(bool sanitizes) {
+  FunctionPassManager function;
+  function.addPass(SROAPass(SROAOptions::ModifyCFG));
+  function.addPass(EarlyCSEPass());
+  function.addPass(SimplifyCFGPass());
+  function.addPass(InstCombinePass());
+  LoopPassManager hoist;
+  hoist.addPass(LoopRotatePass());
+  hoist.addPass(LICMPass(LICMOptions()));
+  function.addPass(createFunctionToLoopPassAdaptor(std::move(hoist), /*UseMemorySSA=*/true));
+  function.addPass(GVNPass());
+  function.addPass(createFunctionToLoopPassAdaptor(IndVarSimplifyPass()));
+  function.addPass(InstCombinePass());
+  function.addPass(SimplifyCFGPass());
+
+  ModulePassManager passes;
+  // Sizes and places that all callers of a stage agree on become constants of it.
+  passes.addPass(IPSCCPPass());
+  passes.addPass(DeadArgumentEliminationPass());
+  passes.addPass(createModuleToFunctionPassAdaptor(std::move(function)));
+  if (sanitizes) {
+    AddressSanitizerOptions options;
+    options.UseAfterReturn = AsanDetectStackUseAfterReturnMode::Never;
+    passes.addPass(AddressSanitizerPass(options));
+  }
+  return passes;
+}
+
 void treadle::optimize(Module &module, TargetMachine &machine) {
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager components;
   ModuleAnalysisManager modules;
-  // Kernels come vectorised and in register blocks that fill the registers: unrolling them spills.
-  PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  PassBuilder builder(&machine, tuning);
+  PassBuilder builder(&machine);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  if (asksForSanitizer(module))
-    builder.registerOptimizerLastEPCallback(
-        [](ModulePassManager &passes, OptimizationLevel, ThinOrFullLTOPhase) {
-          AddressSanitizerOptions options;
-          options.UseAfterReturn = AsanDetectStackUseAfterReturnMode::Never;
-          passes.addPass(AddressSanitizerPass(options));
-        });
-  builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3).run(module, modules);
+  buildPasses(asksForSanitizer(module)).run(module, modules);
 }
 
 Error treadle::emitObject(Module &module, TargetMachine &machine, raw_pwrite_stream &os) {

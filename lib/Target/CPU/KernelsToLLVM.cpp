@@ -44,15 +44,10 @@ void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget 
   vector.x86Vector = target.isX86() && target.vectorBits == 512;
   vector.armNeon = !target.isX86();
   passes.addPass(createConvertVectorToLLVMPass(vector));
-  // Before constants are converted: the dimension that memref.dim names is one.
-  passes.addPass(createFinalizeMemRefToLLVMConversionPass());
-  passes.addPass(createConvertMathToLLVMPass());
-  passes.addPass(createConvertIndexToLLVMPass());
-  passes.addPass(createArithToLLVMConversionPass());
   passes.addNestedPass<func::FuncOp>(createBarePointersPass());
-  passes.addPass(createConvertFuncToLLVMPass());
-  passes.addPass(createConvertControlFlowToLLVMPass());
-  passes.addPass(createUBToLLVMConversionPass());
+  // All that is left at once, by the interfaces of its dialects: each conversion rebuilds what it
+  // walks.
+  passes.addPass(createConvertToLLVMPass());
   passes.addPass(createReconcileUnrealizedCastsPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());

@@ -36,7 +36,8 @@ translateKernels(mlir::ModuleOp module, llvm::ArrayRef<EntryPoint> entries, cons
 /// `optimize` then applies.
 void addAddressSanitizer(llvm::Module &module);
 
-/// LLVM's O3, and the address sanitizer on functions that ask for it.
+/// The passes of LLVM that kernels gain from, and the address sanitizer on functions that ask for
+/// it.
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Writes an object file.
