@@ -146,9 +146,9 @@ static Error dumpModule(const CompileOptions &options, const llvm::Module &modul
   return writeOutputFile(getDumpFile(options, "binary.ll"), text);
 }
 
-/// Kernels, image and runtime as one object file.
+/// Kernels and image as one object file.
 static Error emitCode(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entries, StringRef image,
-                      const RuntimeFiles &runtime, bool embedWeights, llvm::raw_pwrite_stream &os) {
+                      bool embedWeights, llvm::raw_pwrite_stream &os) {
   Expected<OwningOpRef<ModuleOp>> lowered = lowerKernels(input);
   if (!lowered)
     return lowered.takeError();
@@ -165,9 +165,7 @@ static Error emitCode(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entri
     return module.takeError();
   if (input.options.sanitize == "address")
     addAddressSanitizer(**module);
-  if (Error error = linkRuntime(**module, image, entries, runtime,
-                                getQuerySymbol(input.options.symbolPrefix), embedWeights))
-    return error;
+  defineProgram(**module, image, entries, embedWeights);
   optimize(**module, **machine);
   if (Error error = dumpModule(input.options, **module))
     return error;
@@ -248,8 +246,10 @@ static Error link(const BinaryInput &input, StringRef library, const RuntimeFile
   inputs.triple = input.target.triple;
   inputs.soname = llvm::sys::path::filename(library).str();
   inputs.allowUndefined = !options.sanitize.empty();
-  std::string script = makeVersionScript(getQuerySymbol(options.symbolPrefix));
-  if (Error error = files.add(script).moveInto(inputs.versionScript))
+  inputs.symbol = getQuerySymbol(options.symbolPrefix);
+  if (Error error = files.add(makeVersionScript(inputs.symbol)).moveInto(inputs.versionScript))
+    return error;
+  if (Error error = files.add(runtime.runtime).moveInto(inputs.objects.emplace_back()))
     return error;
   if (Error error = files.add(runtime.libcStub).moveInto(inputs.libc))
     return error;
@@ -269,7 +269,8 @@ Error treadle::emitLibrary(const BinaryInput &input) {
   Expected<std::vector<EntryPoint>> entries = getEntryPoints(input.module);
   if (!entries)
     return entries.takeError();
-  std::optional<RuntimeFiles> runtime = getRuntimeFiles(input.target.getArch());
+  std::optional<RuntimeFiles> runtime =
+      getRuntimeFiles(input.target.getArch(), !input.options.sanitize.empty());
   if (!runtime)
     return makeError("this compiler has no runtime for " + input.target.getArch());
 
@@ -305,7 +306,7 @@ Error treadle::emitLibrary(const BinaryInput &input) {
   std::vector<std::string> objects(1);
   bool embed = weights->mode == WeightsImage::Mode::embed;
   auto writeCode = [&](llvm::raw_pwrite_stream &os) {
-    return emitCode(input, *entries, *image, *runtime, embed, os);
+    return emitCode(input, *entries, *image, embed, os);
   };
   if (Error error = files.add(writeCode).moveInto(objects.front()))
     return error;

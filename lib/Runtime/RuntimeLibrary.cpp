@@ -27,10 +27,12 @@ using llvm::StringRef;
   const char treadle_embedded_##NAME##_begin[],                                \
       treadle_embedded_##NAME##_end[]
 
-TREADLE_EMBED(x86_64_bitcode, "x86_64/runtime.bc");
+TREADLE_EMBED(x86_64_runtime, "x86_64/runtime.o");
+TREADLE_EMBED(x86_64_sanitized, "x86_64/sanitized.o");
 TREADLE_EMBED(x86_64_libc, "x86_64/libc.so.6");
 TREADLE_EMBED(x86_64_libm, "x86_64/libm.so.6");
-TREADLE_EMBED(aarch64_bitcode, "aarch64/runtime.bc");
+TREADLE_EMBED(aarch64_runtime, "aarch64/runtime.o");
+TREADLE_EMBED(aarch64_sanitized, "aarch64/sanitized.o");
 TREADLE_EMBED(aarch64_libc, "aarch64/libc.so.6");
 TREADLE_EMBED(aarch64_libm, "aarch64/libm.so.6");
 
@@ -38,13 +40,18 @@ TREADLE_EMBED(aarch64_libm, "aarch64/libm.so.6");
   StringRef(treadle_embedded_##NAME##_begin,                                   \
             treadle_embedded_##NAME##_end - treadle_embedded_##NAME##_begin)
 
+// NAME is an architecture.
+#define TREADLE_FILES(NAME, SANITIZES)                                         \
+  treadle::RuntimeFiles {                                                      \
+    SANITIZES ? TREADLE_FILE(NAME##_sanitized) : TREADLE_FILE(NAME##_runtime), \
+        TREADLE_FILE(NAME##_libc), TREADLE_FILE(NAME##_libm)                   \
+  }
+
 std::optional<treadle::RuntimeFiles>
-treadle::getRuntimeFiles(StringRef architecture) {
+treadle::getRuntimeFiles(StringRef architecture, bool sanitizes) {
   if (architecture == "x86_64")
-    return RuntimeFiles{TREADLE_FILE(x86_64_bitcode), TREADLE_FILE(x86_64_libc),
-                        TREADLE_FILE(x86_64_libm)};
+    return TREADLE_FILES(x86_64, sanitizes);
   if (architecture == "aarch64")
-    return RuntimeFiles{TREADLE_FILE(aarch64_bitcode),
-                        TREADLE_FILE(aarch64_libc), TREADLE_FILE(aarch64_libm)};
+    return TREADLE_FILES(aarch64, sanitizes);
   return std::nullopt;
 }

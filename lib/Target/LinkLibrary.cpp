@@ -18,6 +18,13 @@ LLD_HAS_DRIVER(elf)
 using namespace llvm;
 using namespace treadle;
 
+/// What lib/Runtime/Api.c defines.
+static constexpr StringLiteral queryFunction = "treadle_model_query";
+
+std::string treadle::getQuerySymbol(StringRef prefix) {
+  return prefix.empty() ? queryFunction.str() : (prefix + "_" + queryFunction).str();
+}
+
 std::string treadle::makeVersionScript(StringRef symbol) {
   return ("{\n  global: " + symbol + ";\n  local: *;\n};\n").str();
 }
@@ -30,6 +37,8 @@ static std::vector<std::string> makeArguments(const LinkInputs &inputs, StringRe
       "--build-id=none", "--gc-sections", "-z", "noexecstack", "-z", "relro", "-z", "now",
       // The caller's process may not want threads, and libraries are small.
       "--threads=1"};
+  if (inputs.symbol != queryFunction)
+    arguments.push_back(("--defsym=" + inputs.symbol + "=" + queryFunction).str());
   if (!inputs.allowUndefined)
     llvm::append_range(arguments, std::array<const char *, 2>{"-z", "defs"});
   llvm::append_range(arguments, inputs.objects);

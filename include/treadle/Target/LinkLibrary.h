@@ -18,12 +18,11 @@
 
 namespace treadle {
 
-/// Adds the image and the table of entry points to `kernels`, links the runtime
-/// into it, and makes everything internal but the query function, which becomes
-/// `symbol`. Without `embedWeights` the module defines empty weights.
-llvm::Error linkRuntime(llvm::Module &kernels, llvm::StringRef image,
-                        llvm::ArrayRef<EntryPoint> entries, const RuntimeFiles &runtime,
-                        llvm::StringRef symbol, bool embedWeights);
+/// Adds the image and the table of entry points to `kernels`, as Program.h asks
+/// it of the emitter, and makes everything else internal. Without `embedWeights`
+/// the module defines empty weights.
+void defineProgram(llvm::Module &kernels, llvm::StringRef image, llvm::ArrayRef<EntryPoint> entries,
+                   bool embedWeights);
 
 /// The name of the one exported function: `PREFIX_treadle_model_query`.
 std::string getQuerySymbol(llvm::StringRef prefix);
@@ -41,6 +40,7 @@ llvm::Error embedWeights(llvm::StringRef libraryFile, llvm::StringRef weightsFil
 struct LinkInputs {
   std::vector<std::string> objects; ///< files
   std::string libc, libm;           ///< files: stubs of the system's libraries
+  std::string symbol;               ///< the query function's name, which is exported
   std::string versionScript;        ///< file
   std::string triple;
   std::string soname;

@@ -23,10 +23,10 @@ namespace treadle {
 
 /// Contents of files, which live as long as the compiler.
 struct RuntimeFiles {
-  /// LLVM bitcode of lib/Runtime. It defines treadle_model_query, to be
-  /// exported, and hidden symbols; it leaves open what Program.h asks of the
-  /// emitter.
-  llvm::StringRef bitcode;
+  /// An object file of lib/Runtime, a section for each function. It defines
+  /// treadle_model_query, to be exported, and hidden symbols; it leaves open
+  /// what Program.h asks of the emitter.
+  llvm::StringRef runtime;
   /// Shared objects without code, of soname libc.so.6 and libm.so.6, that
   /// define all that runtime and emitted code may refer to.
   llvm::StringRef libcStub;
@@ -34,8 +34,9 @@ struct RuntimeFiles {
 };
 
 /// The files for an architecture as llvm::Triple::getArchName gives it, x86_64
-/// or aarch64 (Linux, GNU or musl); nothing for others.
-std::optional<RuntimeFiles> getRuntimeFiles(llvm::StringRef architecture);
+/// or aarch64 (Linux, GNU or musl); nothing for others. If it `sanitizes`, the
+/// runtime checks its memory accesses as the address sanitizer does.
+std::optional<RuntimeFiles> getRuntimeFiles(llvm::StringRef architecture, bool sanitizes);
 
 } // namespace treadle
 
