@@ -36,6 +36,10 @@ using namespace treadle;
 /// Keys of one span; partial results of spans are merged.
 static constexpr int64_t spanKeys = 512;
 
+/// Values lie a row of all heads apart, which no processor foresees and which fills few sets of a
+/// cache: a single row asks for so many keys ahead, not for a whole span.
+static constexpr int64_t keysAhead = 32;
+
 /// The score of an excluded key, below every other. Finite, so that differences are numbers.
 static constexpr float excludedScore = std::numeric_limits<float>::lowest();
 
@@ -101,7 +105,7 @@ private:
     memref::PrefetchOp::create(b, memory, place, /*isWrite=*/false, /*localityHint=*/3,
                                /*isDataCache=*/true);
   }
-  void prefetchValues(Lane lane, Value firstKey, Value kvHead);
+  void prefetchValue(Lane lane, Value key, Value kvHead, Value column, int64_t columns);
   void emitSoftmax(Value row, Value head, Span span);
   void mergeValues(Lane lane, RegisterBlock block, Span span, Value kvHead);
   SmallVector<Value> addValues(Lane lane, RegisterBlock block, ArrayRef<int64_t> columns, Span span,
@@ -260,6 +264,9 @@ void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
            [&](Value key) { emitScores(lane, kvHead, key, scoreShape.vectors, span); });
     b.loop(middle, span.end, numLanes,
            [&](Value key) { emitScores(lane, kvHead, key, /*panels=*/1, span); });
+    if (tileRows == 1)
+      for (int64_t key = 0; key < keysAhead; ++key)
+        prefetchValue(lane, at(span.begin, key), kvHead, b.index(0), valueWidth);
     forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, span); });
     forRegisterBlocks(valueShape, b.index(0),
                       [&](RegisterBlock block) { mergeValues(lane, block, span, kvHead); });
@@ -306,14 +313,14 @@ void AttentionEmitter::emitOwnKeys(Lane lane, RegisterBlock block, Value kvHead)
   }
 }
 
-/// Asks for the values of 16 keys.
-void AttentionEmitter::prefetchValues(Lane lane, Value firstKey, Value kvHead) {
+/// Asks for some columns of a key's value.
+void AttentionEmitter::prefetchValue(Lane lane, Value key, Value kvHead, Value column,
+                                     int64_t columns) {
   Type element = cast<MemRefType>(lane.values.getType()).getElementType();
   int64_t lineColumns = 8 * 64 / element.getIntOrFloatBitWidth();
-  Value origin = b.mul(kvHead, b.index(valueWidth));
-  for (int64_t j = 0; j < numLanes; ++j)
-    for (int64_t c = 0; c < valueWidth; c += lineColumns)
-      prefetch(lane.values, {at(firstKey, j), at(origin, c)});
+  Value origin = b.add(b.mul(kvHead, b.index(valueWidth)), column);
+  for (int64_t c = 0; c < columns; c += lineColumns)
+    prefetch(lane.values, {key, at(origin, c)});
 }
 
 /// Scores of some panels of 16 keys, one key per lane, for the rows that reach them and all heads.
@@ -328,8 +335,6 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   SmallVector<Value> attended;
   for (int64_t n = 0; n < panels; ++n) {
     Value key = at(firstKey, n * numLanes);
-    if (tileRows == 1)
-      prefetchValues(lane, key, kvHead);
     Value flags = b.load(mask, {key}, present);
     attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
   }
@@ -429,6 +434,9 @@ SmallVector<Value> AttentionEmitter::addValues(Lane lane, RegisterBlock block,
   Value origin = b.mul(kvHead, b.index(valueWidth));
   return llvm::to_vector(b.loop(from, to, 1, sums, [&](Value j, ValueRange before) {
     Value key = b.add(span.begin, j);
+    if (tileRows == 1)
+      prefetchValue(lane, at(key, keysAhead), kvHead, b.index(columns.front()),
+                    int64_t(columns.size()) * numLanes);
     auto ifOp = scf::IfOp::create(b, before.getTypes(), isAttended(key), /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(ifOp.thenBlock());

@@ -9,7 +9,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,8 +78,7 @@ class Baselines:
                 self.call([self.python().with_name("pip"), "download", "--quiet", "--no-deps", "--no-binary", package,
                            LLAMA_CPP, "-d", sdist])  # fmt: skip
             if not source.exists():
-                with tarfile.open(next(sdist.glob("*.tar.gz"))) as archive:
-                    archive.extractall(sdist, filter="data")
+                self.call(["tar", "-xf", next(sdist.glob("*.tar.gz")), "-C", sdist])
                 next(path for path in sdist.iterdir() if path.is_dir()).rename(source)
             options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER=clang-22", "-DCMAKE_CXX_COMPILER=clang++-22"]
             options += ["-DGGML_NATIVE=ON", "-DGGML_OPENMP=OFF", "-DBUILD_SHARED_LIBS=OFF", "-DLLAMA_OPENSSL=OFF"]
