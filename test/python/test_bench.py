@@ -1,5 +1,6 @@
 """The benchmark harness of test/perf runs. Its times are never looked at here."""
 
+import importlib
 import json
 import os
 import re
@@ -8,8 +9,13 @@ import sys
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+import treadle
+from numpy.typing import NDArray
 from treadle import _capi
 from treadle.random_weights import tensor_specs
 
@@ -88,6 +94,49 @@ def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Pa
 
     keys = 16 * (8 * 2 + 8 * 9 / 2)
     assert measure("prefill", 128)["flops"] == 128 * 1000 + 10 * keys + 500 + 100 * (16 * 2 + 15 * 3)
+
+
+def test_a_model_as_gguf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Writer:
+        """Keeps what gguf's would write."""
+
+        def __init__(self, out: str, architecture: str):
+            self.facts: dict[str, Any] = {"out": out, "architecture": architecture}
+            written.append(self)
+            self.tensors: dict[str, NDArray] = {}
+
+        def add_tensor(self, name: str, tensor: NDArray, raw_dtype: str | None = None) -> None:
+            self.tensors[name] = tensor.view(raw_dtype or np.float32)
+
+        def __getattr__(self, call: str) -> Callable[..., Any]:
+            return lambda *given: self.facts.__setitem__(call, given)
+
+    written: list[Writer] = []
+    stand_in = ModuleType("gguf")
+    vars(stand_in).update(
+        GGUFWriter=Writer,
+        LlamaFileType=SimpleNamespace(MOSTLY_BF16="bf16"),
+        GGMLQuantizationType=SimpleNamespace(BF16="<u2"),
+    )
+    monkeypatch.setitem(sys.modules, "gguf", stand_in)
+    monkeypatch.delitem(sys.modules, "baselines.llama_gguf", raising=False)
+    llama_gguf = importlib.import_module("baselines.llama_gguf")
+
+    weights = tmp_path / "w.safetensors"
+    config = ROOT / "models/llama/tiny.json"
+    treadle.random_weights(config, weights, dtype="bf16")
+    llama_gguf.main(str(config), str(weights), "m.gguf")
+    (writer,) = written
+    values = json.loads(config.read_text())
+    assert writer.facts["add_head_count_kv"] == (values["num_key_value_heads"],)
+    assert writer.facts["write_tensors_to_file"] == ()
+    assert ("rope_freqs.weight" in writer.tensors) == ("rope_scaling" in values)
+    tensors = llama_gguf.read_bf16(weights)
+    assert np.array_equal(writer.tensors["token_embd.weight"], tensors["model.embed_tokens.weight"])
+    # Column 0 and column 0 of the second half are turned together: rows 0 and 1 of a head for llama.cpp.
+    q, ours = writer.tensors["blk.0.attn_q.weight"], tensors["model.layers.0.self_attn.q_proj.weight"]
+    head_dim = len(ours) // values["num_attention_heads"]
+    assert np.array_equal(q[1], ours[head_dim // 2]) and np.array_equal(q[head_dim], ours[head_dim])
 
 
 def test_a_baseline_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 from numpy.typing import NDArray
-from treadle.reference.rope_scaling import rope_scaling
+from treadle.reference.decoder_config import DecoderConfig
 
 LAYER_TENSORS = {
     "input_layernorm": "attn_norm",
@@ -23,38 +23,37 @@ LAYER_TENSORS = {
 
 
 def main(config_path: str, weights: str, out: str) -> None:
-    config = json.loads(Path(config_path).read_text())
+    config = DecoderConfig.from_dict(json.loads(Path(config_path).read_text()))
     tensors = read_bf16(Path(weights))
-    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    head_dim = config.get("head_dim") or config["hidden_size"] // heads
     writer = gguf.GGUFWriter(out, "llama")
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
-    writer.add_rope_dimension_count(head_dim)
-    writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_vocab_size(config["vocab_size"])
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
     writer.add_tokenizer_model("no_vocab")
 
-    if scaling := rope_scaling(config.get("rope_scaling")):
-        frequencies = [config["rope_theta"] ** (-2 * j / head_dim) for j in range(head_dim // 2)]
-        slower = [frequency / scaling.scale(frequency) for frequency in frequencies]
+    if config.scaling:
+        half = config.head_dim // 2
+        frequencies = [config.rope_theta ** (-j / half) for j in range(half)]
+        slower = [frequency / config.scaling.scale(frequency) for frequency in frequencies]
         writer.add_tensor("rope_freqs.weight", np.array(slower, np.float32))
     add(writer, "token_embd.weight", tensors["model.embed_tokens.weight"])
     add(writer, "output_norm.weight", tensors["model.norm.weight"])
-    if not config.get("tie_word_embeddings"):
+    if not config.tie_word_embeddings:
         add(writer, "output.weight", tensors["lm_head.weight"])
-    for layer in range(config["num_hidden_layers"]):
+    for layer in range(config.num_hidden_layers):
         for source, target in LAYER_TENSORS.items():
             tensor = tensors[f"model.layers.{layer}.{source}.weight"]
-            rotated = {"attn_q": heads, "attn_k": kv_heads}.get(target)
+            rotated = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}.get(target)
             add(writer, f"blk.{layer}.{target}.weight", interleave(tensor, rotated) if rotated else tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
