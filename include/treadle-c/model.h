@@ -446,9 +446,10 @@ typedef struct treadle_model_api {
   treadle_status (*session_reset)(treadle_session *session);
 
   /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and
-   * makes no system call. Needs up to 512 KB of the calling thread's stack. With
-   * periods, a turn runs where it is due: before the token that the full period
-   * cannot hold.
+   * makes no system call, but for those that wake the model's threads and that
+   * wait for a thread whose processor does something else. Needs up to 512 KB of
+   * the calling thread's stack. With periods, a turn runs where it is due: before
+   * the token that the full period cannot hold.
    *   ids     [count], each 0 <= id < token_count
    *   mask    [count] of 0 and 1, or NULL: all 1. A token of mask 0 takes a
    *           position, and no token attends to it.

@@ -82,8 +82,8 @@ int sched_yield(void);
 #elif defined(__aarch64__)
 #define SYS_futex 98
 #endif
-#define FUTEX_WAIT_PRIVATE 128
-#define FUTEX_WAKE_PRIVATE 129
+#define FUTEX_WAIT_BITSET_PRIVATE 137
+#define FUTEX_WAKE_BITSET_PRIVATE 138
 long syscall(long number, ...);
 
 #define ENOENT 2

@@ -49,8 +49,8 @@ struct treadle_team {
       floatControl; ///< the caller's rounding and denormals: bits follow it
   uint32_t members; ///< written before the gate closes
 
-  _Alignas(64) uint32_t gate; ///< open, and none may come: stop
-  uint32_t idle;              ///< threads asleep between calls
+  _Alignas(64) uint32_t gate;               ///< open, and none may come: stop
+  uint32_t asleep[(mostMembers + 31) / 32]; ///< between calls: a bit each
 
   _Alignas(64) uint32_t arrived;
   _Alignas(64) uint32_t phase; ///< advanced by each barrier
@@ -87,34 +87,45 @@ static void setFloatControl(uint64_t control) {
 #endif
 }
 
-/// Sleeps while `*word` is `value`; may wake up for no reason.
-static void sleepOn(uint32_t *word, uint32_t value) {
-  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+/// Whom a sleeper on a word may be: members below 32 have a bit of their own, the
+/// others share one with each other.
+static uint32_t bitOf(uint32_t member) { return UINT32_C(1) << member % 32; }
+static uint32_t bitsBelow(uint32_t members) {
+  return members < 32 ? bitOf(members) - 1 : UINT32_MAX;
 }
 
-static void wakeAll(uint32_t *word) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+/// Sleeps while `*word` is `value`; may wake up for no reason.
+static void sleepOn(uint32_t *word, uint32_t value, uint32_t bits) {
+  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, NULL, NULL, bits);
+}
+
+/// Wakes those that share one of the bits.
+static void wake(uint32_t *word, uint32_t bits) {
+  syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, INT32_MAX, NULL, NULL,
+          bits);
+}
+
+/// Looks `looks` times whether `*word` is still `value`; returns how many are left
+/// when it no longer is, or 0.
+static uint32_t look(const uint32_t *word, uint32_t value, uint32_t looks) {
+  for (; looks; --looks) {
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+      break;
+    relax();
+  }
+  return looks;
 }
 
 /// Returns once `*word` is no longer `value`. `sleepers` tells who advances the
 /// word whether somebody must be woken.
-static void await(uint32_t *word, uint32_t value, int spins,
+static void await(uint32_t *word, uint32_t value, uint32_t bits,
                   uint32_t *sleepers) {
-  for (int i = 0; i < spins; ++i) {
-    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
-      return;
-    relax();
-  }
+  if (look(word, value, barrierSpins))
+    return;
   __atomic_fetch_add(sleepers, 1, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
-    sleepOn(word, value);
+    sleepOn(word, value, bits);
   __atomic_fetch_sub(sleepers, 1, __ATOMIC_SEQ_CST);
-}
-
-static void advance(uint32_t *word, uint32_t value, uint32_t *sleepers) {
-  __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST))
-    wakeAll(word);
 }
 
 /// Those that the calling thread may use; none if the machine has too many to tell.
@@ -166,11 +177,13 @@ void treadle_barrier(treadle_team *team) {
   uint32_t members = team->members;
   uint32_t phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
   if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) < members) {
-    await(&team->phase, phase, barrierSpins, &team->waiting);
+    await(&team->phase, phase, UINT32_MAX, &team->waiting);
     return;
   }
   __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
-  advance(&team->phase, phase + 1, &team->waiting);
+  __atomic_store_n(&team->phase, phase + 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&team->waiting, __ATOMIC_SEQ_CST))
+    wake(&team->phase, UINT32_MAX);
 }
 
 static void runShare(treadle_team *team, const treadle_call *call,
@@ -206,42 +219,67 @@ static uint32_t wantedOf(uint32_t gate) {
 }
 
 /// Waits in the gate for the others.
-static void awaitStart(treadle_team *team) {
+static void awaitStart(treadle_team *team, uint32_t member) {
   uint32_t gate;
   while ((gate = __atomic_load_n(&team->gate, __ATOMIC_ACQUIRE)) & openBit)
-    await(&team->gate, gate, barrierSpins, &team->waiting);
+    await(&team->gate, gate, bitOf(member), &team->waiting);
+}
+
+/// Waits outside for the gate to change, with at most `looks` looks before sleep;
+/// returns how many the member has left.
+static uint32_t awaitCall(treadle_team *team, uint32_t member, uint32_t gate,
+                          uint32_t looks) {
+  looks = look(&team->gate, gate, looks);
+  if (looks)
+    return looks;
+  uint32_t *asleep = &team->asleep[member / 32];
+  __atomic_fetch_or(asleep, bitOf(member), __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&team->gate, __ATOMIC_SEQ_CST) == gate)
+    sleepOn(&team->gate, gate, bitOf(member));
+  __atomic_fetch_and(asleep, ~bitOf(member), __ATOMIC_SEQ_CST);
+  return idleSpins;
 }
 
 static void *serve(void *argument) {
   Start start = *(Start *)argument;
   free(argument);
   treadle_team *team = start.team;
+  uint32_t looks = idleSpins;
   for (;;) {
     uint32_t gate = __atomic_load_n(&team->gate, __ATOMIC_ACQUIRE);
     if ((gate & openBit) && !wantedOf(gate))
       return NULL;
-    // Whoever is outside may read nothing: the call may be over.
+    // Whoever is outside may read nothing: the call may be over. Calls that want
+    // others do not keep a member awake.
     if (!(gate & openBit) || start.member >= wantedOf(gate)) {
-      await(&team->gate, gate, idleSpins, &team->idle);
+      looks = awaitCall(team, start.member, gate, looks);
       continue;
     }
     if (!__atomic_compare_exchange_n(&team->gate, &gate, gate + 1, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
       continue;
     findPlace(team, start.member);
-    awaitStart(team);
+    awaitStart(team, start.member);
     // Where all have come, a thread has the same share as in the call before, which
     // may still be in its caches.
     bool areAllThere = team->members == wantedOf(gate);
     runMember(team, (int32_t)(areAllThere ? start.member : countOf(gate)));
+    looks = idleSpins;
   }
 }
 
-/// Opens the gate for a call of `wanted` members, the caller among them.
+/// Opens the gate for a call of `wanted` members, the caller among them, and wakes
+/// those of them that sleep.
 static void openGate(treadle_team *team, uint32_t wanted) {
   uint32_t call = __atomic_load_n(&team->gate, __ATOMIC_RELAXED) >> callShift;
   uint32_t gate = (call + 1) << callShift | openBit | wanted << wantedShift | 1;
-  advance(&team->gate, gate, &team->idle);
+  __atomic_store_n(&team->gate, gate, __ATOMIC_SEQ_CST);
+  uint32_t asleep = 0;
+  for (uint32_t first = 0; first < wanted; first += 32)
+    asleep |= __atomic_load_n(&team->asleep[first / 32], __ATOMIC_SEQ_CST) &
+              bitsBelow(wanted - first);
+  if (asleep)
+    wake(&team->gate, asleep);
 }
 
 /// Closes it once all have come, or after `patience` looks; returns how many are in.
@@ -264,7 +302,7 @@ static uint32_t closeGate(treadle_team *team, uint32_t wanted,
                                       gate & ~(uint32_t)openBit, false,
                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
   if (__atomic_load_n(&team->waiting, __ATOMIC_SEQ_CST))
-    wakeAll(&team->gate);
+    wake(&team->gate, bitsBelow(wanted));
   return team->members;
 }
 
@@ -333,7 +371,8 @@ void treadle_team_destroy(treadle_team *team) {
   if (!team)
     return;
   if (team->threads) {
-    advance(&team->gate, openBit, &team->idle);
+    __atomic_store_n(&team->gate, openBit, __ATOMIC_SEQ_CST);
+    wake(&team->gate, UINT32_MAX);
     for (uint32_t i = 0; i + 1 < team->size; ++i)
       pthread_join(team->threads[i], NULL);
     free(team->threads);

@@ -107,7 +107,7 @@ all="ModelTest ForwardTest CheckpointTest SerializeTest StatesTest SampleTest
 case $suite in
 headers) check_headers ;;
 toys) build_toys "-O2" ;;
-plain) build_and_run "-O2" $all SilentForwardTest ;;
+plain) build_and_run "-O2" $all SilentForwardTest SilentTeamTest ;;
 address)
   build_and_run "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" $all
   ;;
