@@ -29,10 +29,10 @@
 |* TREADLE_STATUS_INVALID_ARGUMENT.                                           *|
 |*                                                                            *|
 |* Errors. A call that does not return TREADLE_STATUS_OK has changed nothing: *|
-|* the session goes on as if the call had not been made, and what it would    *|
-|* have written through pointers holds nothing to rely on. (No function here  *|
-|* is an exception to this.) Session functions leave a sentence on the        *|
-|* session (session_message); functions on a model put it in the caller's     *|
+|* the session goes on as if the call had not been made, and what it          *|
+|* would have written through pointers holds nothing to rely on. (The one     *|
+|* exception is TREADLE_STATUS_DEVICE.) Session functions leave a sentence on *|
+|* the session (session_message); functions on a model put it in the caller's *|
 |* `message` buffer, cut to message_size bytes and always terminated; NULL    *|
 |* and 0 if it is not wanted. Any function takes NULL where a handle belongs  *|
 |* and answers TREADLE_STATUS_INVALID_ARGUMENT (model_info, entry_info,       *|
@@ -105,7 +105,12 @@ enum {
   /* Logits that leave no choice: a NaN, +infinity, or all -infinity. */
   TREADLE_STATUS_NOT_A_NUMBER = 11,
   /* A self-test came out wrong. */
-  TREADLE_STATUS_FAILED = 12
+  TREADLE_STATUS_FAILED = 12,
+  /* The GPU or its driver failed; the message says in which call. If the function
+   * writes states, what they hold is not known: the session is lost, and all that
+   * needs them answers so, until session_reset, session_truncate to 0,
+   * session_rollback or session_load gives it others. The position stays. */
+  TREADLE_STATUS_DEVICE = 13
 };
 
 typedef int32_t treadle_weights_mode;
@@ -194,9 +199,13 @@ typedef struct treadle_open_params {
   size_t struct_size;
   /* Path of the packed weights; NULL unless the weights are external. */
   const char *weights;
-  /* "cpu" or NULL: cpu. */
+  /* "cpu" or NULL: cpu. Or "cuda", the first NVIDIA GPU, "cuda:1" the second:
+   * the library must be compiled for GPUs as well. Weights and sessions then lie in
+   * the GPU's memory, which is taken at full size when they are made. A library's
+   * saved sessions are the same on both devices. */
   const char *device;
-  /* The CUDA driver to open in place of libcuda.so.1; with a CUDA device. */
+  /* The CUDA driver to open in place of libcuda.so.1; with a CUDA device. It stays
+   * open for the life of the process. */
   const char *cuda_driver;
   /* How many threads may run a call together, the caller's among them; 0 means
    * one for each processor that the calling thread may use, 1 none but the
@@ -205,7 +214,7 @@ typedef struct treadle_open_params {
    * other threads are the model's own, sleep where there is nothing to do, take
    * no signals and end with model_close. Of two calls at the same time one has
    * them, the other runs on its caller's thread. A child of fork has none of
-   * them either. */
+   * them either. Of no effect with a CUDA device. */
   int32_t threads;
   uint32_t flags; /* TREADLE_OPEN_... */
   /* Runs a call on the application's own threads instead; NULL: on the model's. */
@@ -380,11 +389,13 @@ typedef struct treadle_model_api {
    * file must not be cut while the model is open. `params` NULL: all defaults.
    *   INVALID_ARGUMENT  external weights but no path, or the reverse
    *   UNSUPPORTED       no code for the device, or for a processor that can do
-   *                     less than the one that the library is compiled for
+   *                     less than the one that the library is compiled for; no
+   *                     such device, or no driver for it
+   *   DEVICE            the GPU's driver failed
    *   IO                the file cannot be opened, read or mapped
    *   MISMATCH          not packed for this library, or with other content
    *                     than it was compiled with, if it was with any
-   *   OUT_OF_MEMORY
+   *   OUT_OF_MEMORY     or too little of the GPU's for the weights
    * On error *model is NULL. */
   treadle_status (*model_open)(const treadle_open_params *params,
                                treadle_model **model, char *message,
@@ -423,7 +434,9 @@ typedef struct treadle_model_api {
   /* Creates an empty session. Its memory is reserved at full size and taken
    * from the system as it is first touched. `params` NULL: all defaults.
    *   INVALID_ARGUMENT  loops above max_loops, context above the library's, ...
-   *   OUT_OF_MEMORY     address space cannot be reserved
+   *   OUT_OF_MEMORY     address space cannot be reserved, or a GPU has too little
+   *                     memory
+   *   DEVICE
    * On error *session is NULL. */
   treadle_status (*session_create)(const treadle_model *model,
                                    const treadle_session_params *params,
@@ -445,11 +458,11 @@ typedef struct treadle_model_api {
    * until forward overwrites what they rely on. */
   treadle_status (*session_reset)(treadle_session *session);
 
-  /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and
-   * makes no system call, but for those that wake the model's threads and that
-   * wait for a thread whose processor does something else. Needs up to 512 KB of
-   * the calling thread's stack. With periods, a turn runs where it is due: before
-   * the token that the full period cannot hold.
+  /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and, on
+   * the CPU, makes no system call, but for those that wake the model's threads and
+   * that wait for a thread whose processor does something else. Needs up to 512 KB
+   * of the calling thread's stack. With periods, a turn runs where it is due:
+   * before the token that the full period cannot hold.
    *   ids     [count], each 0 <= id < token_count
    *   mask    [count] of 0 and 1, or NULL: all 1. A token of mask 0 takes a
    *           position, and no token attends to it.

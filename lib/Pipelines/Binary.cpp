@@ -21,9 +21,11 @@
 #include "treadle/Target/CPU/Passes.h"
 #include "treadle/Target/CPU/RequiredFeatures.h"
 #include "treadle/Target/LinkLibrary.h"
+#include "treadle/Target/NVPTX/Passes.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/DiagnosticPrinter.h"
 #include "llvm/IR/LLVMContext.h"
+#include "llvm/Linker/Linker.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -128,6 +130,33 @@ static Expected<OwningOpRef<ModuleOp>> lowerKernels(const BinaryInput &input) {
   return std::move(lowered);
 }
 
+/// Lowers a copy of the schedules, without the GPU kernels, to the LLVM dialect.
+static Expected<OwningOpRef<ModuleOp>> lowerSchedules(const BinaryInput &input) {
+  ModuleOp gpuModule = input.gpuModule;
+  OwningOpRef<ModuleOp> lowered(gpuModule.clone());
+  PassManager passes(lowered->getContext());
+  passes.addPass(createLowerLaunchesPass());
+  buildKernelsToLLVMPipeline(passes, input.target);
+  if (failed(passes.run(*lowered)))
+    return makeError("cannot lower the schedules of GPU kernels");
+  return std::move(lowered);
+}
+
+/// Adds the schedules of the entry points to `module`.
+static Error addSchedules(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entries,
+                          const llvm::TargetMachine &machine, llvm::Module &module) {
+  Expected<OwningOpRef<ModuleOp>> lowered = lowerSchedules(input);
+  if (!lowered)
+    return lowered.takeError();
+  Expected<std::unique_ptr<llvm::Module>> schedules =
+      translateSchedules(**lowered, entries, input.target, machine, module.getContext());
+  if (!schedules)
+    return schedules.takeError();
+  if (llvm::Linker::linkModules(module, std::move(*schedules)))
+    return makeError("cannot link the schedules of GPU kernels");
+  return Error::success();
+}
+
 /// LLVM's own messages would go to the terminal, and its errors end the process.
 static void collectDiagnostics(const llvm::DiagnosticInfo *info, void *firstError) {
   auto *error = static_cast<std::string *>(firstError);
@@ -165,6 +194,9 @@ static Error emitCode(const BinaryInput &input, llvm::ArrayRef<EntryPoint> entri
     return module.takeError();
   if (input.options.sanitize == "address")
     addAddressSanitizer(**module);
+  if (input.gpuModule)
+    if (Error error = addSchedules(input, entries, **machine, **module))
+      return error;
   defineProgram(**module, image, entries, embedWeights);
   optimize(**module, **machine);
   if (Error error = dumpModule(input.options, **module))
@@ -197,6 +229,7 @@ static Expected<ProgramFacts> collectFacts(const BinaryInput &input, ModelAttr m
   if (!gpuCode)
     return gpuCode.takeError();
   facts.gpuCode = std::move(*gpuCode);
+  facts.gpuKernels = getGPUKernels(input);
   facts.weights = weights;
   if (input.options.golden.empty())
     return facts;
@@ -251,6 +284,9 @@ static Error link(const BinaryInput &input, StringRef library, const RuntimeFile
     return error;
   if (Error error = files.add(runtime.runtime).moveInto(inputs.objects.emplace_back()))
     return error;
+  if (input.gpuModule)
+    if (Error error = files.add(runtime.cuda).moveInto(inputs.objects.emplace_back()))
+      return error;
   if (Error error = files.add(runtime.libcStub).moveInto(inputs.libc))
     return error;
   if (Error error = files.add(runtime.libmStub).moveInto(inputs.libm))

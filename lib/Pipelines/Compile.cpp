@@ -136,7 +136,7 @@ private:
 Error Compilation::prepare() {
   if (Error error = resolveCPUTarget(options.cpu, options.triple).moveInto(target))
     return error;
-  if (hasGPU(options) && last == Phase::binary && !options.pack)
+  if (needsAssembler(options) && last == Phase::binary && !options.pack)
     if (Error error = findAssembler().moveInto(assembler))
       return error;
   for (StringRef plugin : options.plugins)

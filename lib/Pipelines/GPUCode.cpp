@@ -25,13 +25,21 @@ std::vector<std::string> treadle::getGPULevels(const CompileOptions &options) {
   return getUsualGPUs();
 }
 
+bool treadle::needsAssembler(const CompileOptions &options) {
+  return llvm::any_of(getGPULevels(options), [](StringRef gpu) { return gpu != emulatedGPU; });
+}
+
+static std::string getIRDump(StringRef gpu) { return ("binary." + gpu + ".ll").str(); }
 static std::string getPTXDump(StringRef gpu) { return ("binary." + gpu + ".ptx").str(); }
 static std::string getResourcesDump(StringRef gpu) { return ("binary." + gpu + ".txt").str(); }
 
 std::vector<std::string> treadle::getGPUDumps(const CompileOptions &options) {
   std::vector<std::string> files = {gpuKernelsDump.str()};
   for (const std::string &gpu : getGPULevels(options))
-    files.insert(files.end(), {getPTXDump(gpu), getResourcesDump(gpu)});
+    if (gpu == emulatedGPU)
+      files.push_back(getIRDump(gpu));
+    else
+      files.insert(files.end(), {getPTXDump(gpu), getResourcesDump(gpu)});
   return files;
 }
 
@@ -52,13 +60,46 @@ static Error dump(const CompileOptions &options, StringRef name, StringRef text)
   return writeOutputFile(getDumpFile(options, name), text);
 }
 
+std::vector<std::string> treadle::getGPUKernels(const BinaryInput &input) {
+  std::vector<std::string> names;
+  if (ModuleOp module = input.gpuModule)
+    for (auto kernels : module.getOps<gpu::GPUModuleOp>())
+      for (auto kernel : kernels.getOps<gpu::GPUFuncOp>())
+        names.push_back(kernel.getName().str());
+  return names;
+}
+
+static Expected<GPUCode> emitForEmulation(const BinaryInput &input, gpu::GPUModuleOp kernels) {
+  Expected<GPUIR> ir = emitIR(kernels);
+  if (!ir)
+    return ir.takeError();
+  if (Error error = dump(input.options, getIRDump(emulatedGPU), ir->text))
+    return std::move(error);
+  GPUCode code;
+  code.gpu = emulatedGPU.str();
+  code.cubin = std::move(ir->bitcode);
+  return code;
+}
+
+static Expected<GPUCode> emitForGPU(const BinaryInput &input, gpu::GPUModuleOp kernels,
+                                    StringRef gpu) {
+  Expected<std::string> ptx = emitPTX(kernels, gpu);
+  if (!ptx)
+    return ptx.takeError();
+  if (Error error = dump(input.options, getPTXDump(gpu), *ptx))
+    return std::move(error);
+  Expected<GPUCode> code = assemble(input.assembler, gpu, std::move(*ptx));
+  if (!code)
+    return code.takeError();
+  if (Error error = dump(input.options, getResourcesDump(gpu), printResources(*code)))
+    return std::move(error);
+  return code;
+}
+
 Expected<std::vector<GPUCode>> treadle::emitGPUCode(const BinaryInput &input) {
   std::vector<GPUCode> codes;
   if (!input.gpuModule)
     return codes;
-  if (input.listener.warn)
-    input.listener.warn("--target: the library holds GPU kernels that this version cannot launch "
-                        "yet; it runs on the CPU");
   OwningOpRef<ModuleOp> lowered(ModuleOp(input.gpuModule).clone());
   PassManager passes(lowered->getContext());
   buildKernelsToNVVMPipeline(passes);
@@ -66,16 +107,10 @@ Expected<std::vector<GPUCode>> treadle::emitGPUCode(const BinaryInput &input) {
     return makeError("cannot lower the GPU kernels");
   gpu::GPUModuleOp kernels = *lowered->getOps<gpu::GPUModuleOp>().begin();
   for (const std::string &gpu : getGPULevels(input.options)) {
-    Expected<std::string> ptx = emitPTX(kernels, gpu);
-    if (!ptx)
-      return ptx.takeError();
-    if (Error error = dump(input.options, getPTXDump(gpu), *ptx))
-      return std::move(error);
-    Expected<GPUCode> code = assemble(input.assembler, gpu, std::move(*ptx));
+    Expected<GPUCode> code =
+        gpu == emulatedGPU ? emitForEmulation(input, kernels) : emitForGPU(input, kernels, gpu);
     if (!code)
       return code.takeError();
-    if (Error error = dump(input.options, getResourcesDump(gpu), printResources(*code)))
-      return std::move(error);
     codes.push_back(std::move(*code));
   }
   return codes;

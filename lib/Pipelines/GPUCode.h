@@ -15,8 +15,11 @@
 namespace treadle {
 
 /// Assembles the GPU kernels of `input` for every level asked for; nothing without a GPU. Dumps the
-/// PTX of each, and a table of what its kernels take of the GPU.
+/// PTX of each, and a table of what its kernels take of the GPU; of `emulated`, the LLVM IR.
 llvm::Expected<std::vector<GPUCode>> emitGPUCode(const BinaryInput &input);
+
+/// The names of the GPU kernels, in the order in which schedules number them.
+std::vector<std::string> getGPUKernels(const BinaryInput &input);
 
 /// The file of `dumpPhases` that shows the GPU kernels, and those that emitGPUCode writes.
 constexpr llvm::StringLiteral gpuKernelsDump = "kernels.gpu.mlir";
@@ -24,6 +27,9 @@ std::vector<std::string> getGPUDumps(const CompileOptions &options);
 
 /// The levels asked for, or the usual ones.
 std::vector<std::string> getGPULevels(const CompileOptions &options);
+
+/// Whether one of them is a GPU's.
+bool needsAssembler(const CompileOptions &options);
 
 } // namespace treadle
 

@@ -37,6 +37,8 @@ static const char *statusName(treadle_status status) {
     return "not a number";
   case TREADLE_STATUS_FAILED:
     return "failed";
+  case TREADLE_STATUS_DEVICE:
+    return "device";
   default:
     return "unknown";
   }

@@ -104,6 +104,10 @@ treadle_status treadle_session_checkpoint(treadle_session *session,
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for a checkpoint of %u bytes, got %u",
                         size, capacity);
+  treadle_status status = treadle_check_content(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
+  const treadle_place place = session->place;
   treadle_settle(session);
   const Mark mark = {.magic = MARK_MAGIC,
                      .size = size,
@@ -116,7 +120,10 @@ treadle_status treadle_session_checkpoint(treadle_session *session,
   memcpy(buffer, &mark, sizeof(mark));
   treadle_gather_states(session, TREADLE_STATES_WITHOUT_ROWS,
                         (uint8_t *)buffer + sizeof(mark));
-  return TREADLE_STATUS_OK;
+  status = treadle_finish(session);
+  if (status != TREADLE_STATUS_OK)
+    session->place = place;
+  return status;
 }
 
 static treadle_status checkMark(treadle_session *session, const Mark *mark) {
@@ -165,6 +172,9 @@ treadle_status treadle_session_rollback(treadle_session *session,
                         "the checkpoint is damaged");
   treadle_scatter_states(session, TREADLE_STATES_WITHOUT_ROWS, placeOf(&mark),
                          (const uint8_t *)buffer + sizeof(mark));
+  status = treadle_finish_anew(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
   session->place = placeOf(&mark);
   session->forgotten = mark.forgotten;
   return TREADLE_STATUS_OK;
@@ -195,8 +205,11 @@ treadle_status treadle_session_truncate(treadle_session *session,
                         place.position, position);
   if (position == 0) {
     treadle_begin(session);
-    return TREADLE_STATUS_OK;
+    return treadle_finish_anew(session);
   }
+  treadle_status status = treadle_check_content(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
   int64_t cut = place.position - position;
   if (cut && hasTokenStates())
     return treadle_fail(session, TREADLE_STATUS_NEEDS_CHECKPOINT,

@@ -42,12 +42,18 @@ static size_t chooseEntry(uint32_t kind, size_t remaining) {
 void treadle_call_entry(treadle_session *session, size_t index,
                         const void *input, const uint8_t *mask, void *output,
                         int64_t position, size_t valid) {
-  if (session->flags & TREADLE_SESSION_POISON)
-    treadle_poison(session->arena, treadle_entries()[index].arena_bytes);
   ++session->counters[index];
   treadle_profile *profile = session->profile.mark ? &session->profile : NULL;
   if (profile)
     profile->entry = index;
+  if (treadle_on_gpu(session)) {
+    treadle_mark(profile, TREADLE_MARK_BEGIN);
+    treadle_cuda_call(session, index, input, output, position, (int64_t)valid);
+    treadle_mark(profile, TREADLE_MARK_END);
+    return;
+  }
+  if (session->flags & TREADLE_SESSION_POISON)
+    treadle_poison(session->arena, treadle_entries()[index].arena_bytes);
   const treadle_call call = {
       .function = treadle_entry_functions[index],
       .arena = session->arena,
@@ -77,9 +83,13 @@ static void runHead(treadle_session *session, const float *hidden, size_t count,
     size_t index = chooseEntry(TREADLE_PROGRAM_ENTRY_HEAD, count);
     size_t rows = treadle_entries()[index].rows;
     size_t valid = rows < count ? rows : count;
-    float *output = valid == rows ? logits : session->logits;
+    const bool onGPU = treadle_on_gpu(session);
+    float *output = valid == rows && !onGPU ? logits : session->logits;
     treadle_call_entry(session, index, hidden, NULL, output, 0, valid);
-    if (output != logits)
+    if (onGPU)
+      treadle_cuda_read_logits(session, logits,
+                               valid * vocab * sizeof(*logits));
+    else if (output != logits)
       memcpy(logits, output, valid * vocab * sizeof(*logits));
     hidden += valid * width;
     logits += valid * vocab;
@@ -87,9 +97,21 @@ static void runHead(treadle_session *session, const float *hidden, size_t count,
   }
 }
 
+/// Brings the next rows of the built-in states to the GPU.
+static void pushTokens(treadle_session *session, size_t count) {
+  const int64_t row = session->place.row;
+  const uint8_t *ids = (const uint8_t *)treadle_id_at(session, row);
+  const uint8_t *mask = treadle_mask_at(session, row);
+  treadle_cuda_push(session, (uint64_t)(ids - session->states),
+                    count * sizeof(int32_t));
+  treadle_cuda_push(session, (uint64_t)(mask - session->states), count);
+}
+
 /// Fills the input of a call of `rows` rows and the built-in states.
 static void stageInput(treadle_session *session, const int32_t *ids,
                        const uint8_t *mask, size_t valid, size_t rows) {
+  if (treadle_on_gpu(session))
+    treadle_cuda_begin_staging(session);
   for (size_t i = 0; i < valid; ++i) {
     int64_t row = session->place.row + (int64_t)i;
     session->ids[i] = *treadle_id_at(session, row) = ids[i];
@@ -97,6 +119,8 @@ static void stageInput(treadle_session *session, const int32_t *ids,
   }
   memset(session->ids + valid, 0, (rows - valid) * sizeof(*session->ids));
   memset(session->mask + valid, 0, rows - valid);
+  if (treadle_on_gpu(session))
+    pushTokens(session, valid);
 }
 
 /// Runs tokens that fit into the context. No call reaches over a period's end.
@@ -231,9 +255,12 @@ treadle_status treadle_session_forward(treadle_session *session,
   treadle_status status = checkTokens(session, ids, mask, count);
   if (status == TREADLE_STATUS_OK)
     status = checkLogits(session, count, mode, logits, capacity);
+  if (status == TREADLE_STATUS_OK)
+    status = treadle_check_content(session);
   if (status != TREADLE_STATUS_OK)
     return status;
-  const int64_t position = session->place.position;
+  const treadle_place place = session->place;
+  const int64_t position = place.position, forgotten = session->forgotten;
   if (treadle_header()->period || (int64_t)count <= session->context - position)
     runTokens(session, ids, mask, count, mode, logits);
   else if (session->on_full == TREADLE_ON_FULL_RECOMPUTE)
@@ -243,5 +270,10 @@ treadle_status treadle_session_forward(treadle_session *session,
                         "the context is full: %u tokens at position %d exceed "
                         "%d",
                         count, position, session->context);
-  return TREADLE_STATUS_OK;
+  status = treadle_finish(session);
+  if (status != TREADLE_STATUS_OK) {
+    session->place = place;
+    session->forgotten = forgotten;
+  }
+  return status;
 }

@@ -86,6 +86,13 @@ int sched_yield(void);
 #define FUTEX_WAKE_BITSET_PRIVATE 138
 long syscall(long number, ...);
 
+// For the GPU's driver. Not there in a libc that keeps them in a library of their
+// own.
+#define RTLD_NOW 2
+__attribute__((weak)) void *dlopen(const char *path, int mode);
+__attribute__((weak)) void *dlsym(void *library, const char *name);
+__attribute__((weak)) char *dlerror(void);
+
 #define ENOENT 2
 #define EACCES 13
 #define EISDIR 21

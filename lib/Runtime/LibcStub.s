@@ -18,6 +18,8 @@ define open, pread, strlen, __errno_location
 define madvise, pthread_attr_destroy, pthread_attr_init, pthread_attr_setstacksize
 define pthread_create, pthread_join, pthread_sigmask, sched_getaffinity
 define sched_getcpu, sched_setaffinity, sched_yield, syscall
+# The GPU's driver (CudaDriver.c).
+define dlerror, dlopen, dlsym
 # What LLVM makes of loops and of the runtime's calls.
 define bcmp, memcmp, memcpy, memmove, memset
 

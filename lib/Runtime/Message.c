@@ -121,6 +121,14 @@ treadle_status treadle_fail(treadle_session *session, treadle_status status,
 // Versioned structs
 //===----------------------------------------------------------------------===//
 
+treadle_status treadle_check_content(treadle_session *session) {
+  if (!treadle_on_gpu(session) || !session->cuda->lost)
+    return TREADLE_STATUS_OK;
+  return treadle_fail(session, TREADLE_STATUS_DEVICE,
+                      "the session's states are lost, since a call has failed "
+                      "on the GPU: reset it, roll it back or load a saved one");
+}
+
 /// Larger sizes are no sizes: a struct_size that was never set.
 enum { largestStruct = 4096 };
 

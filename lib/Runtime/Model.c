@@ -18,15 +18,25 @@ static bool equals(const char *a, const char *b) {
 // Open and close
 //===----------------------------------------------------------------------===//
 
+/// Whether a GPU is asked for.
+static bool wantsGPU(const treadle_open_params *params) {
+  int ordinal;
+  return params->device && treadle_header()->gpu_code.count &&
+         treadle_cuda_parse(params->device, &ordinal);
+}
+
 static treadle_status checkParams(const treadle_open_params *params,
                                   char *message, size_t messageSize) {
-  if (params->device && !equals(params->device, "cpu")) {
+  const bool onGPU = wantsGPU(params);
+  if (params->device && !equals(params->device, "cpu") && !onGPU) {
     treadle_format(message, messageSize,
-                   "this library holds no code for device '%s', only for 'cpu'",
-                   params->device);
+                   "this library holds no code for device '%s', only for %s",
+                   params->device,
+                   treadle_header()->gpu_code.count ? "'cpu' and 'cuda'"
+                                                    : "'cpu'");
     return TREADLE_STATUS_UNSUPPORTED;
   }
-  if (params->cuda_driver) {
+  if (params->cuda_driver && !onGPU) {
     treadle_format(message, messageSize,
                    "expects no cuda_driver with device 'cpu', got '%s'",
                    params->cuda_driver);
@@ -88,9 +98,12 @@ static treadle_status openTeam(treadle_model *model,
   const size_t count = treadle_header()->entries.count;
   model->entry_members = calloc(count, sizeof(*model->entry_members));
   treadle_status status = TREADLE_STATUS_OUT_OF_MEMORY;
+  // A GPU is one member's business.
   if (model->entry_members)
-    status = treadle_team_create((uint32_t)params->threads, params->run,
-                                 params->run_context, &model->team);
+    status = wantsGPU(params)
+                 ? TREADLE_STATUS_OK
+                 : treadle_team_create((uint32_t)params->threads, params->run,
+                                       params->run_context, &model->team);
   if (status != TREADLE_STATUS_OK) {
     treadle_format(message, messageSize, "out of memory");
     return status;
@@ -147,6 +160,9 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
   status = treadle_weights_open(model, params.weights, message, messageSize);
   if (status == TREADLE_STATUS_OK)
     status = openTeam(model, &params, message, messageSize);
+  if (status == TREADLE_STATUS_OK && wantsGPU(&params))
+    status = treadle_cuda_open(model, params.device, params.cuda_driver,
+                               message, messageSize);
   if (status != TREADLE_STATUS_OK) {
     treadle_model_close(model);
     return status;
@@ -158,6 +174,8 @@ treadle_status treadle_model_open(const treadle_open_params *callers,
 void treadle_model_close(treadle_model *model) {
   if (!model)
     return;
+  if (treadle_header()->gpu_code.count)
+    treadle_cuda_close(model);
   treadle_team_destroy(model->team);
   free(model->entry_members);
   treadle_weights_close(model);

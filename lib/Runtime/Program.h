@@ -7,13 +7,15 @@
 //===----------------------------------------------------------------------===//
 //
 // The contract between the compiler and the runtime that it links into every
-// library. The compiler emits three symbols; the runtime defines everything
+// library. The compiler emits four symbols; the runtime defines everything
 // else:
 //
 //   treadle_program          the image: a treadle_program_header, followed by
 //                            the arrays and strings that it points to. 64-byte
 //                            aligned.
 //   treadle_entry_functions  one function per element of header.entries.
+//   treadle_schedule_functions  with GPU code, as many functions that launch
+//                            kernels for the same calls; otherwise one of anything.
 //   treadle_weights_begin    the whole safetensors container of packed weights,
 //                            header included, 64-byte aligned. Always defined:
 //                            at least 64 bytes of anything unless weights.mode
@@ -43,7 +45,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(5)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(6)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -103,6 +105,16 @@ typedef void (*treadle_entry_fn)(void *arena, void *states, const void *weights,
                                  int64_t passes, int64_t member,
                                  int64_t members, treadle_team *team,
                                  const treadle_profile *profile);
+
+/// The schedule of an entry point: the same call on a GPU. All memory is the
+/// device's, which it never reads or writes itself: it calls treadle_launch, and a
+/// stream keeps what it launches in order.
+typedef struct treadle_launcher treadle_launcher;
+typedef void (*treadle_schedule_fn)(void *arena, void *states,
+                                    const void *weights, const void *input,
+                                    const uint8_t *mask, void *output,
+                                    int64_t position, int64_t valid,
+                                    int64_t passes, treadle_launcher *launcher);
 
 /// FORWARD and HEAD are needed with rows = 1; more make longer inputs cheaper.
 /// OPEN and CLOSE are there once each if the program has periods, and not at all
@@ -275,11 +287,13 @@ typedef struct treadle_program_cpu_feature {
 //===----------------------------------------------------------------------===//
 
 /// All GPU kernels of the program, as machine code of one level, and as PTX of
-/// which a driver makes that of a later one.
+/// which a driver makes that of a later one. Of level "emulated" it is the LLVM IR
+/// that they are made of instead, as bitcode, for a driver that runs it on the CPU:
+/// such a one says that it is a GPU of level 0.0.
 typedef struct treadle_program_gpu_code {
   treadle_program_span level; ///< string: as the toolkit calls it, sm_80
-  treadle_program_span cubin; ///< bytes of an ELF file
-  treadle_program_span ptx;   ///< string
+  treadle_program_span cubin; ///< bytes of an ELF file, or of bitcode
+  treadle_program_span ptx;   ///< string, or empty
 } treadle_program_gpu_code;
 
 //===----------------------------------------------------------------------===//
@@ -303,6 +317,9 @@ typedef struct treadle_program_header {
   treadle_program_span cpu; ///< string: the processor that entry points are for
   treadle_program_span cpu_features; ///< treadle_program_cpu_feature
   treadle_program_span gpu_code; ///< treadle_program_gpu_code; none: CPU only
+  /// treadle_program_span of strings: the kernels' names, by the numbers that
+  /// schedules know them by.
+  treadle_program_span gpu_kernels;
 
   /// SHA-256 of the config in canonical form.
   uint8_t config_digest[32];
@@ -350,11 +367,19 @@ typedef struct treadle_program_header {
 #define TREADLE_HIDDEN __attribute__((visibility("hidden")))
 TREADLE_HIDDEN extern const uint8_t treadle_program[];
 TREADLE_HIDDEN extern const treadle_entry_fn treadle_entry_functions[];
+TREADLE_HIDDEN extern const treadle_schedule_fn treadle_schedule_functions[];
 TREADLE_HIDDEN extern const uint8_t treadle_weights_begin[];
 
 // What the runtime defines for entry points: returns when all members of the team
 // have called it. Does nothing if `team` is NULL.
 TREADLE_HIDDEN void treadle_barrier(treadle_team *team);
+
+// What the runtime defines for schedules: launches a kernel, by its number, on
+// `blocks` blocks of `threads` threads. Its arguments are `words`: an address, a
+// number or the bits of a float each. They are copied.
+TREADLE_HIDDEN void treadle_launch(treadle_launcher *launcher, int64_t kernel,
+                                   int64_t blocks, int64_t threads,
+                                   const int64_t *words, int64_t count);
 
 // Says that `stage` begins: its number in the entry point, or TREADLE_MARK_WAIT. Does
 // nothing if `profile` is NULL.

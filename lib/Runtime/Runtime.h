@@ -11,6 +11,9 @@
 //   Api.c         the table, and names of status codes
 //   Model.c       open and close, descriptions
 //   Cpu.c         whether the machine can run the library
+//   CudaDriver.c  the CUDA driver: opening it, what its errors mean
+//   CudaModel.c   a GPU with code and weights
+//   CudaSession.c states and calls of entry points on a GPU
 //   Weights.c     finding and checking the container of weights
 //   Session.c     create, destroy, reset, fork, the layout of a session's memory
 //   Forward.c     cutting tokens into entry calls; recompute
@@ -31,6 +34,7 @@
 #ifndef TREADLE_RUNTIME_RUNTIME_H
 #define TREADLE_RUNTIME_RUNTIME_H
 
+#include "Cuda.h"
 #include "Profile.h"
 #include "Program.h"
 #include "Sha256.h"
@@ -78,6 +82,7 @@ struct treadle_model {
   uint8_t weights_digest[32]; ///< what the container says its data hash to
   treadle_team *team;         ///< NULL: each call runs on its caller's thread
   treadle_members *entry_members; ///< [entries]: how many are worth it
+  treadle_cuda *cuda;             ///< NULL: entry points run on the CPU
   /// Advanced atomically by each session: the only field that changes.
   uint64_t next_session_id;
 };
@@ -120,20 +125,42 @@ struct treadle_session {
   /// entry point of a kind.
   uint8_t *region;
   size_t region_size;
-  uint8_t *states;               ///< [state_bytes]
-  uint8_t *arena;                ///< [the largest arena_bytes]
-  float *hidden;                 ///< [R forward + R head][hidden_size]
-  float *logits;                 ///< [R head][vocab_size], for padded calls
-  int32_t *ids;                  ///< [R forward]: a call's input
-  uint8_t *mask;                 ///< [R forward]
-  int32_t *window_ids;           ///< [context], for recompute
-  uint8_t *window_mask;          ///< [context]
+  uint8_t *states;      ///< [state_bytes]; see Cuda.h for those on a GPU
+  uint8_t *arena;       ///< [the largest arena_bytes]
+  float *hidden;        ///< [R forward + R head][hidden_size]
+  float *logits;        ///< [R head][vocab_size], for padded calls
+  int32_t *ids;         ///< [R forward]: a call's input
+  uint8_t *mask;        ///< [R forward]
+  int32_t *window_ids;  ///< [context], for recompute
+  uint8_t *window_mask; ///< [context]
   treadle_overwrite *overwrites; ///< [context or period + 1]
   treadle_candidate *candidates; ///< [2][vocab_size], for sampling
   uint64_t *counters;            ///< [entries]
 
+  treadle_cuda_session *cuda; ///< NULL: states are the host's
+
   char message[256];
 };
+
+/// Whether the session is on a GPU.
+static inline bool treadle_on_gpu(const treadle_session *session) {
+  return session->cuda;
+}
+
+/// Ends a call of the table that may have made the GPU work. On an error the session
+/// is lost if its states were to be written.
+static inline treadle_status treadle_finish(treadle_session *session) {
+  return treadle_on_gpu(session) ? treadle_cuda_finish(session)
+                                 : TREADLE_STATUS_OK;
+}
+
+/// The same where all states have been given content: the session is no longer lost.
+static inline treadle_status treadle_finish_anew(treadle_session *session) {
+  treadle_status status = treadle_finish(session);
+  if (treadle_on_gpu(session) && status == TREADLE_STATUS_OK)
+    session->cuda->lost = false;
+  return status;
+}
 
 //===----------------------------------------------------------------------===//
 // Message.c
@@ -159,6 +186,9 @@ bool treadle_read_struct(void *own, size_t size, size_t first,
 /// `struct_size` has room for. Fails if that is smaller than `first`.
 bool treadle_write_struct(void *callers, const void *own, size_t size,
                           size_t first);
+
+/// DEVICE where an earlier call has failed on the GPU, and states are not known.
+treadle_status treadle_check_content(treadle_session *session);
 
 //===----------------------------------------------------------------------===//
 // Cpu.c
@@ -216,6 +246,13 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
 uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
                             treadle_place place);
 
+/// Copies bytes of the state memory, wherever that is. What is read is there once
+/// treadle_finish has said OK.
+void treadle_read_states(const treadle_session *session, uint64_t offset,
+                         void *to, uint64_t bytes);
+void treadle_write_states(treadle_session *session, uint64_t offset,
+                          const void *from, uint64_t bytes);
+
 /// Copies what treadle_visit_states visits to consecutive bytes, and back.
 void treadle_gather_states(const treadle_session *session,
                            enum treadle_state_filter filter, uint8_t *to);
@@ -272,6 +309,13 @@ bool treadle_is_sound(const treadle_session *session, treadle_place place,
 
 /// Makes the session an empty sequence.
 void treadle_begin(treadle_session *session);
+
+/// The most that any entry point needs.
+typedef struct treadle_extent {
+  uint32_t forward_rows, head_rows;
+  uint64_t arena_bytes;
+} treadle_extent;
+treadle_extent treadle_find_extent(void);
 
 /// Fills memory with a pattern that is a signalling NaN as f32 and as bf16.
 void treadle_poison(void *memory, size_t size);

@@ -28,11 +28,15 @@ using llvm::StringRef;
       treadle_embedded_##NAME##_end[]
 
 TREADLE_EMBED(x86_64_runtime, "x86_64/runtime.o");
+TREADLE_EMBED(x86_64_runtime_cuda, "x86_64/cuda.o");
 TREADLE_EMBED(x86_64_sanitized, "x86_64/sanitized.o");
+TREADLE_EMBED(x86_64_sanitized_cuda, "x86_64/sanitized-cuda.o");
 TREADLE_EMBED(x86_64_libc, "x86_64/libc.so.6");
 TREADLE_EMBED(x86_64_libm, "x86_64/libm.so.6");
 TREADLE_EMBED(aarch64_runtime, "aarch64/runtime.o");
+TREADLE_EMBED(aarch64_runtime_cuda, "aarch64/cuda.o");
 TREADLE_EMBED(aarch64_sanitized, "aarch64/sanitized.o");
+TREADLE_EMBED(aarch64_sanitized_cuda, "aarch64/sanitized-cuda.o");
 TREADLE_EMBED(aarch64_libc, "aarch64/libc.so.6");
 TREADLE_EMBED(aarch64_libm, "aarch64/libm.so.6");
 
@@ -40,18 +44,20 @@ TREADLE_EMBED(aarch64_libm, "aarch64/libm.so.6");
   StringRef(treadle_embedded_##NAME##_begin,                                   \
             treadle_embedded_##NAME##_end - treadle_embedded_##NAME##_begin)
 
-// NAME is an architecture.
-#define TREADLE_FILES(NAME, SANITIZES)                                         \
+// ARCH is an architecture, NAME the runtime for it.
+#define TREADLE_FILES(ARCH, NAME)                                              \
   treadle::RuntimeFiles {                                                      \
-    SANITIZES ? TREADLE_FILE(NAME##_sanitized) : TREADLE_FILE(NAME##_runtime), \
-        TREADLE_FILE(NAME##_libc), TREADLE_FILE(NAME##_libm)                   \
+    TREADLE_FILE(NAME), TREADLE_FILE(NAME##_cuda), TREADLE_FILE(ARCH##_libc),  \
+        TREADLE_FILE(ARCH##_libm)                                              \
   }
 
 std::optional<treadle::RuntimeFiles>
 treadle::getRuntimeFiles(StringRef architecture, bool sanitizes) {
   if (architecture == "x86_64")
-    return TREADLE_FILES(x86_64, sanitizes);
+    return sanitizes ? TREADLE_FILES(x86_64, x86_64_sanitized)
+                     : TREADLE_FILES(x86_64, x86_64_runtime);
   if (architecture == "aarch64")
-    return TREADLE_FILES(aarch64, sanitizes);
+    return sanitizes ? TREADLE_FILES(aarch64, aarch64_sanitized)
+                     : TREADLE_FILES(aarch64, aarch64_runtime);
   return std::nullopt;
 }

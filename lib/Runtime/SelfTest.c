@@ -171,9 +171,19 @@ static treadle_status forwardPieces(treadle_session *session,
   return status;
 }
 
+/// Brings states of a session on a GPU to where they can be compared.
+static bool pullStates(SelfTest *test, treadle_session *session) {
+  for (size_t i = 0;
+       treadle_on_gpu(session) && i < treadle_header()->states.count; ++i)
+    treadle_cuda_pull_state(session, i);
+  bool done = treadle_finish(session) == TREADLE_STATUS_OK;
+  if (!done)
+    treadle_format(test->message, test->message_size, "%s", session->message);
+  return done;
+}
+
 /// The name of a state of which the two sessions hold different bits, or NULL.
-static const char *differentState(const treadle_session *a,
-                                  const treadle_session *b) {
+static const char *differentState(treadle_session *a, treadle_session *b) {
   const treadle_program_state *state = treadle_states();
   const treadle_program_state *end = state + treadle_header()->states.count;
   for (; state != end; ++state) {
@@ -195,7 +205,7 @@ static const char *differentState(const treadle_session *a,
 
 /// Compares a session that ran the sequence in pieces with the reference.
 static treadle_status compareSessions(SelfTest *test, const Sequence *sequence,
-                                      const treadle_session *session,
+                                      treadle_session *session,
                                       const char *how) {
   const size_t vocab = treadle_header()->vocab_size;
   uint64_t loops = (uint64_t)session->loops;
@@ -208,6 +218,8 @@ static treadle_status compareSessions(SelfTest *test, const Sequence *sequence,
                      loops, i, how);
       return TREADLE_STATUS_FAILED;
     }
+  if (!pullStates(test, sequence->reference) || !pullStates(test, session))
+    return TREADLE_STATUS_DEVICE;
   const char *state = differentState(sequence->reference, session);
   if (!state)
     return TREADLE_STATUS_OK;

@@ -88,6 +88,10 @@ treadle_status treadle_session_save(treadle_session *session, void *blob,
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for a session of %u bytes, got %u",
                         sizeof(header) + header.payload_size, capacity);
+  treadle_status status = treadle_check_content(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
+  const treadle_place before = session->place;
   treadle_settle(session);
   memcpy(header.magic, saveMagic, sizeof(header.magic));
   memcpy(header.library_id, treadle_header()->library_id,
@@ -96,6 +100,11 @@ treadle_status treadle_session_save(treadle_session *session, void *blob,
          sizeof(header.weights_digest));
   uint8_t *payload = (uint8_t *)blob + sizeof(header);
   treadle_gather_states(session, TREADLE_ALL_STATES, payload);
+  status = treadle_finish(session);
+  if (status != TREADLE_STATUS_OK) {
+    session->place = before;
+    return status;
+  }
   hashSave(header, payload, header.payload_size, header.digest);
   memcpy(blob, &header, sizeof(header));
   return TREADLE_STATUS_OK;
@@ -234,6 +243,9 @@ treadle_status treadle_session_load(treadle_session *session, const void *blob,
   treadle_note_overwrite(session, -1);
   treadle_scatter_states(session, TREADLE_ALL_STATES, placeOf(&header),
                          payload);
+  status = treadle_finish_anew(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
   session->place = placeOf(&header);
   session->forgotten = header.forgotten;
   return TREADLE_STATUS_OK;

@@ -16,27 +16,20 @@
 /// The largest page of any kernel for our architectures.
 enum { cacheLine = 64, page = 65536 };
 
-typedef struct {
-  uint32_t forwardRows;
-  uint32_t headRows;
-  uint64_t arenaBytes;
-} Extent;
-
-/// The most that any entry point needs.
-static Extent findExtent(void) {
-  Extent extent = {0, 0, 0};
+treadle_extent treadle_find_extent(void) {
+  treadle_extent extent = {0, 0, 0};
   const treadle_program_entry *entry = treadle_entries();
   const treadle_program_entry *end = entry + treadle_header()->entries.count;
   for (; entry != end; ++entry) {
     // Opening and closing a period have neither input nor output.
     if (entry->kind == TREADLE_PROGRAM_ENTRY_HEAD &&
-        entry->rows > extent.headRows)
-      extent.headRows = entry->rows;
+        entry->rows > extent.head_rows)
+      extent.head_rows = entry->rows;
     if (entry->kind == TREADLE_PROGRAM_ENTRY_FORWARD &&
-        entry->rows > extent.forwardRows)
-      extent.forwardRows = entry->rows;
-    if (entry->arena_bytes > extent.arenaBytes)
-      extent.arenaBytes = entry->arena_bytes;
+        entry->rows > extent.forward_rows)
+      extent.forward_rows = entry->rows;
+    if (entry->arena_bytes > extent.arena_bytes)
+      extent.arena_bytes = entry->arena_bytes;
   }
   return extent;
 }
@@ -73,22 +66,24 @@ static void *take(Region *region, size_t bytes) {
 /// Places everything in the session's region.
 static void layOut(treadle_session *session, Region *region) {
   const treadle_program_header *header = treadle_header();
-  const Extent extent = findExtent();
+  const treadle_extent extent = treadle_find_extent();
   const size_t context = (size_t)session->context;
   const size_t rows = header->period ? (size_t)header->period : context;
   const size_t vocab = header->vocab_size;
-  const size_t hiddenRows = (size_t)extent.forwardRows + extent.headRows;
+  const size_t hiddenRows = (size_t)extent.forward_rows + extent.head_rows;
   session->states = take(region, header->state_bytes);
-  session->arena = take(region, extent.arenaBytes);
-  session->hidden =
-      take(region, hiddenRows * header->hidden_size * sizeof(float));
-  session->logits = take(region, extent.headRows * vocab * sizeof(float));
+  if (!treadle_on_gpu(session)) {
+    session->arena = take(region, extent.arena_bytes);
+    session->hidden =
+        take(region, hiddenRows * header->hidden_size * sizeof(float));
+    session->logits = take(region, extent.head_rows * vocab * sizeof(float));
+  }
   session->candidates = take(region, 2 * vocab * sizeof(treadle_candidate));
   session->overwrites = take(region, (rows + 1) * sizeof(treadle_overwrite));
   session->window_ids = take(region, context * sizeof(int32_t));
   session->window_mask = take(region, context);
-  session->ids = take(region, extent.forwardRows * sizeof(int32_t));
-  session->mask = take(region, extent.forwardRows);
+  session->ids = take(region, extent.forward_rows * sizeof(int32_t));
+  session->mask = take(region, extent.forward_rows);
   session->counters = take(region, header->entries.count * sizeof(uint64_t));
 }
 
@@ -102,24 +97,32 @@ void treadle_poison(void *memory, size_t size) {
     memcpy((uint8_t *)memory + i, &word, sizeof(word));
 }
 
-static void clearPiece(void *states, uint64_t offset, uint64_t bytes) {
-  memset((uint8_t *)states + offset, 0, bytes);
+static void clearPiece(void *context, uint64_t offset, uint64_t bytes) {
+  treadle_session *session = context;
+  if (treadle_on_gpu(session))
+    treadle_cuda_clear(session, offset, bytes);
+  else
+    memset(session->states + offset, 0, bytes);
 }
 
 /// Gives one slot of a state that does not start as zero its content.
 static void startSlot(treadle_session *session,
                       const treadle_program_state *state, uint64_t slot) {
-  uint8_t *to = session->states + treadle_element_offset(state, slot, 0, 0);
+  const uint64_t offset = treadle_element_offset(state, slot, 0, 0);
+  uint8_t *to = session->states + offset;
   uint64_t count = treadle_row_elements(state);
   if (state->start == TREADLE_PROGRAM_START_WEIGHTS) {
     memcpy(to,
            (const uint8_t *)session->model->weights + state->initial +
                slot * state->slot_stride,
            count * sizeof(float));
-    return;
+  } else {
+    for (uint64_t i = 0; i < count; ++i)
+      memcpy(to + i * sizeof(state->fill), &state->fill, sizeof(state->fill));
   }
-  for (uint64_t i = 0; i < count; ++i)
-    memcpy(to + i * sizeof(state->fill), &state->fill, sizeof(state->fill));
+  // Elements of both kinds have four bytes.
+  if (treadle_on_gpu(session))
+    treadle_cuda_push(session, offset, count * sizeof(float));
 }
 
 /// Where fixed and ring states are zero, makes them those of an empty sequence.
@@ -158,17 +161,22 @@ bool treadle_is_sound(const treadle_session *session, treadle_place place,
 void treadle_begin(treadle_session *session) {
   session->place = treadle_start();
   treadle_visit_states(TREADLE_STATES_WITHOUT_ROWS, session->loops,
-                       session->place, clearPiece, session->states);
+                       session->place, clearPiece, session);
   startStates(session);
 }
 
 static void poisonSession(treadle_session *session) {
   const treadle_program_header *header = treadle_header();
-  const Extent extent = findExtent();
+  const treadle_extent extent = treadle_find_extent();
+  const size_t hiddenBytes = ((size_t)extent.forward_rows + extent.head_rows) *
+                             header->hidden_size * sizeof(float);
+  if (treadle_on_gpu(session)) {
+    treadle_cuda_poison(session, session->cuda->states, header->state_bytes);
+    treadle_cuda_poison(session, session->cuda->hidden, hiddenBytes);
+    return;
+  }
   treadle_poison(session->states, header->state_bytes);
-  treadle_poison(session->hidden,
-                 ((size_t)extent.forwardRows + extent.headRows) *
-                     header->hidden_size * sizeof(float));
+  treadle_poison(session->hidden, hiddenBytes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -218,12 +226,50 @@ static treadle_status checkParams(treadle_session_params *params, char *message,
   return TREADLE_STATUS_OK;
 }
 
-/// `params` are checked.
-static treadle_session *createSession(const treadle_model *model,
-                                      const treadle_session_params *params) {
+/// Takes the session's memory and makes it an empty sequence.
+static treadle_status fillSession(treadle_session *session) {
+  const bool guarded = session->flags & TREADLE_SESSION_POISON;
+  if (session->model->cuda && treadle_header()->gpu_code.count) {
+    treadle_status status = treadle_cuda_session_create(session);
+    if (status != TREADLE_STATUS_OK)
+      return status;
+  }
+  Region region = {NULL, 0, guarded, false};
+  layOut(session, &region);
+  session->region_size = region.used;
+  void *memory =
+      mmap(NULL, session->region_size, guarded ? 0 : PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory != MAP_FAILED) {
+    session->region = memory;
+    region = (Region){session->region, 0, guarded, false};
+    layOut(session, &region);
+  }
+  if (memory == MAP_FAILED || region.failed)
+    return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY,
+                        "cannot reserve a session's memory");
+  session->place = treadle_start();
+  if (guarded)
+    poisonSession(session);
+  // The kernel hands out zeros: what most states want to begin with. A GPU does not.
+  if (guarded || treadle_on_gpu(session))
+    treadle_begin(session);
+  else
+    startStates(session);
+  return treadle_finish(session);
+}
+
+/// `params` are checked. On error the session is NULL.
+static treadle_status createSession(const treadle_model *model,
+                                    const treadle_session_params *params,
+                                    treadle_session **result, char *message,
+                                    size_t messageSize) {
+  *result = NULL;
   treadle_session *session = calloc(1, sizeof(*session));
-  if (!session)
-    return NULL;
+  if (!session) {
+    treadle_format(message, messageSize, "cannot reserve a session's memory");
+    return TREADLE_STATUS_OUT_OF_MEMORY;
+  }
   // The one field of a model that changes; hence the cast.
   uint64_t *nextId = &((treadle_model *)(uintptr_t)model)->next_session_id;
   session->id = __atomic_fetch_add(nextId, 1, __ATOMIC_RELAXED);
@@ -232,32 +278,14 @@ static treadle_session *createSession(const treadle_model *model,
   session->on_full = params->on_full;
   session->context = params->context;
   session->flags = params->flags;
-  const bool guarded = session->flags & TREADLE_SESSION_POISON;
-  Region region = {NULL, 0, guarded, false};
-  layOut(session, &region);
-  session->region_size = region.used;
-  session->region =
-      mmap(NULL, session->region_size, guarded ? 0 : PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (session->region == MAP_FAILED) {
-    free(session);
-    return NULL;
+  treadle_status status = fillSession(session);
+  if (status == TREADLE_STATUS_OK) {
+    *result = session;
+    return status;
   }
-  region = (Region){session->region, 0, guarded, false};
-  layOut(session, &region);
-  if (region.failed) {
-    treadle_session_destroy(session);
-    return NULL;
-  }
-  // The kernel hands out zeros: what most states want to begin with.
-  session->place = treadle_start();
-  if (guarded) {
-    poisonSession(session);
-    treadle_begin(session);
-  } else {
-    startStates(session);
-  }
-  return session;
+  treadle_format(message, messageSize, "%s", session->message);
+  treadle_session_destroy(session);
+  return status;
 }
 
 treadle_status treadle_session_create(const treadle_model *model,
@@ -283,18 +311,16 @@ treadle_status treadle_session_create(const treadle_model *model,
   treadle_status status = checkParams(&params, message, messageSize);
   if (status != TREADLE_STATUS_OK)
     return status;
-  *result = createSession(model, &params);
-  if (!*result) {
-    treadle_format(message, messageSize, "cannot reserve a session's memory");
-    return TREADLE_STATUS_OUT_OF_MEMORY;
-  }
-  return TREADLE_STATUS_OK;
+  return createSession(model, &params, result, message, messageSize);
 }
 
 void treadle_session_destroy(treadle_session *session) {
   if (!session)
     return;
-  munmap(session->region, session->region_size);
+  if (treadle_on_gpu(session))
+    treadle_cuda_session_destroy(session);
+  if (session->region)
+    munmap(session->region, session->region_size);
   free(session);
 }
 
@@ -309,17 +335,20 @@ treadle_status treadle_session_reset(treadle_session *session) {
   memset(session->counters, 0,
          treadle_header()->entries.count * sizeof(*session->counters));
   session->forgotten = 0;
-  return TREADLE_STATUS_OK;
+  return treadle_finish_anew(session);
 }
 
 typedef struct {
-  uint8_t *to;
-  const uint8_t *from;
+  treadle_session *to;
+  const treadle_session *from;
 } StatePair;
 
 static void copyPiece(void *context, uint64_t offset, uint64_t bytes) {
   StatePair *pair = context;
-  memcpy(pair->to + offset, pair->from + offset, bytes);
+  if (treadle_on_gpu(pair->to))
+    treadle_cuda_copy(pair->to, pair->from, offset, bytes);
+  else
+    memcpy(pair->to->states + offset, pair->from->states + offset, bytes);
 }
 
 treadle_status treadle_session_fork(treadle_session *session,
@@ -334,14 +363,22 @@ treadle_status treadle_session_fork(treadle_session *session,
   const treadle_session_params params = {sizeof(params),   session->loops,
                                          session->on_full, session->context,
                                          session->flags,   0};
-  *copy = createSession(session->model, &params);
-  if (!*copy)
-    return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY,
-                        "cannot reserve a session's memory");
-  StatePair pair = {(*copy)->states, session->states};
+  treadle_status status = treadle_check_content(session);
+  if (status == TREADLE_STATUS_OK)
+    status = createSession(session->model, &params, copy, session->message,
+                           sizeof(session->message));
+  if (status != TREADLE_STATUS_OK)
+    return status;
+  StatePair pair = {*copy, session};
   treadle_visit_states(TREADLE_ALL_STATES, session->loops, session->place,
                        copyPiece, &pair);
   (*copy)->place = session->place;
   (*copy)->forgotten = session->forgotten;
-  return TREADLE_STATUS_OK;
+  status = treadle_finish(*copy);
+  if (status == TREADLE_STATUS_OK)
+    return status;
+  treadle_fail(session, status, "%s", (*copy)->message);
+  treadle_session_destroy(*copy);
+  *copy = NULL;
+  return status;
 }

@@ -153,6 +153,13 @@ treadle_status treadle_session_state_get(treadle_session *session, size_t index,
   if (capacity < count)
     return treadle_fail(session, TREADLE_STATUS_BUFFER_TOO_SMALL,
                         "expects room for %u values, got %u", count, capacity);
+  status = treadle_check_content(session);
+  if (treadle_on_gpu(session) && status == TREADLE_STATUS_OK) {
+    treadle_cuda_pull_state(session, index);
+    status = treadle_finish(session);
+  }
+  if (status != TREADLE_STATUS_OK)
+    return status;
   uint64_t slots = treadle_slot_count(state);
   uint64_t rows = treadle_live_rows(state, session->place);
   uint64_t elements = treadle_row_elements(state);
@@ -327,15 +334,23 @@ treadle_status treadle_session_state_set(treadle_session *session,
   treadle_place place;
   bool hasRows;
   treadle_status status = checkValues(session, values, count, &place, &hasRows);
+  if (status == TREADLE_STATUS_OK)
+    status = treadle_check_content(session);
   if (status != TREADLE_STATUS_OK)
     return status;
   if (hasRows)
     treadle_note_overwrite(session, -1);
+  const treadle_place before = session->place;
   session->place = place;
   for (size_t i = 0; i < count; ++i) {
     treadle_state_value value;
     readValue(session, values, i, &value);
     setValue(session, &value);
+    if (treadle_on_gpu(session))
+      treadle_cuda_push_state(session, value.index);
   }
-  return TREADLE_STATUS_OK;
+  status = treadle_finish(session);
+  if (status != TREADLE_STATUS_OK)
+    session->place = before;
+  return status;
 }

@@ -101,34 +101,55 @@ uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
   return total;
 }
 
+//===----------------------------------------------------------------------===//
+// Copying
+//===----------------------------------------------------------------------===//
+
+void treadle_read_states(const treadle_session *session, uint64_t offset,
+                         void *to, uint64_t bytes) {
+  // What reading changes of a session on a GPU is what its call notes down.
+  if (treadle_on_gpu(session))
+    treadle_cuda_read((treadle_session *)(uintptr_t)session, offset, to, bytes);
+  else
+    memcpy(to, session->states + offset, bytes);
+}
+
+void treadle_write_states(treadle_session *session, uint64_t offset,
+                          const void *from, uint64_t bytes) {
+  if (treadle_on_gpu(session))
+    treadle_cuda_write(session, offset, from, bytes);
+  else
+    memcpy(session->states + offset, from, bytes);
+}
+
 typedef struct {
-  uint8_t *states;
+  treadle_session *session;
   uint8_t *bytes;
 } Copy;
 
 static void gatherPiece(void *context, uint64_t offset, uint64_t bytes) {
   Copy *copy = context;
-  memcpy(copy->bytes, copy->states + offset, bytes);
+  treadle_read_states(copy->session, offset, copy->bytes, bytes);
   copy->bytes += bytes;
 }
 
 void treadle_gather_states(const treadle_session *session,
                            enum treadle_state_filter filter, uint8_t *to) {
-  Copy copy = {session->states, to};
+  Copy copy = {(treadle_session *)(uintptr_t)session, to};
   treadle_visit_states(filter, session->loops, session->place, gatherPiece,
                        &copy);
 }
 
 static void scatterPiece(void *context, uint64_t offset, uint64_t bytes) {
   Copy *copy = context;
-  memcpy(copy->states + offset, copy->bytes, bytes);
+  treadle_write_states(copy->session, offset, copy->bytes, bytes);
   copy->bytes += bytes;
 }
 
 void treadle_scatter_states(treadle_session *session,
                             enum treadle_state_filter filter,
                             treadle_place place, const uint8_t *from) {
-  Copy copy = {session->states, (uint8_t *)(uintptr_t)from};
+  Copy copy = {session, (uint8_t *)(uintptr_t)from};
   treadle_visit_states(filter, session->loops, place, scatterPiece, &copy);
 }
 

@@ -15,10 +15,15 @@
 #include "Runtime.h"
 
 /// Rows that no token masks.
-static void attend(const treadle_session *session, int64_t first,
-                   size_t count) {
+static void attend(treadle_session *session, int64_t first, size_t count) {
+  if (treadle_on_gpu(session))
+    treadle_cuda_begin_staging(session);
   for (size_t i = 0; i < count; ++i)
     *treadle_mask_at(session, first + (int64_t)i) = 1;
+  if (treadle_on_gpu(session))
+    treadle_cuda_push(
+        session, (uint64_t)(treadle_mask_at(session, first) - session->states),
+        count);
 }
 
 /// Whoever reads a row of the period before is found out.
@@ -29,10 +34,14 @@ static void poisonRows(treadle_session *session) {
     if (state->kind != TREADLE_PROGRAM_STATE_APPEND)
       continue;
     uint64_t slots = treadle_slot_count(state);
-    for (uint64_t slot = 0; slot < slots; ++slot)
-      treadle_poison(session->states +
-                         treadle_element_offset(state, slot, 0, 0),
-                     state->rows * state->row_stride);
+    for (uint64_t slot = 0; slot < slots; ++slot) {
+      uint64_t offset = treadle_element_offset(state, slot, 0, 0);
+      uint64_t bytes = state->rows * state->row_stride;
+      if (treadle_on_gpu(session))
+        treadle_cuda_poison(session, session->cuda->states + offset, bytes);
+      else
+        treadle_poison(session->states + offset, bytes);
+    }
   }
 }
 
@@ -93,7 +102,14 @@ treadle_status treadle_session_turn(treadle_session *session) {
   if (!treadle_header()->period)
     return treadle_fail(session, TREADLE_STATUS_UNSUPPORTED,
                         "the model has no turns: its states follow each token");
-  if (session->place.row)
+  treadle_status status = treadle_check_content(session);
+  if (status != TREADLE_STATUS_OK)
+    return status;
+  const treadle_place place = session->place;
+  if (place.row)
     closePeriod(session);
-  return TREADLE_STATUS_OK;
+  status = treadle_finish(session);
+  if (status != TREADLE_STATUS_OK)
+    session->place = place;
+  return status;
 }

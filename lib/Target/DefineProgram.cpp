@@ -27,11 +27,21 @@ void treadle::defineProgram(Module &module, StringRef image, ArrayRef<EntryPoint
   defineConstant(module, "treadle_program",
                  ConstantDataArray::getString(context, image, /*AddNull=*/false), slotAlignment);
 
-  SmallVector<Constant *> functions;
-  for (const EntryPoint &entry : entries)
-    functions.push_back(module.getFunction(entry.function));
-  auto *table = ArrayType::get(PointerType::getUnqual(context), functions.size());
-  defineConstant(module, "treadle_entry_functions", ConstantArray::get(table, functions), 8);
+  auto *pointer = PointerType::getUnqual(context);
+  auto defineTable = [&](StringRef name, function_ref<Constant *(const EntryPoint &)> get) {
+    SmallVector<Constant *> functions;
+    for (const EntryPoint &entry : entries) {
+      Constant *function = get(entry);
+      functions.push_back(function ? function : ConstantPointerNull::get(pointer));
+    }
+    auto *table = ArrayType::get(pointer, functions.size());
+    defineConstant(module, name, ConstantArray::get(table, functions), 8);
+  };
+  defineTable("treadle_entry_functions",
+              [&](const EntryPoint &entry) { return module.getFunction(entry.function); });
+  defineTable("treadle_schedule_functions", [&](const EntryPoint &entry) {
+    return module.getFunction(getScheduleFunction(entry.function));
+  });
 
   if (!embedWeights) {
     auto *empty = ArrayType::get(Type::getInt8Ty(context), slotAlignment);
@@ -40,7 +50,8 @@ void treadle::defineProgram(Module &module, StringRef image, ArrayRef<EntryPoint
   }
 
   SmallVector<const GlobalValue *> defined;
-  for (StringRef name : {"treadle_program", "treadle_entry_functions", "treadle_weights_begin"})
+  for (StringRef name : {"treadle_program", "treadle_entry_functions", "treadle_schedule_functions",
+                         "treadle_weights_begin"})
     defined.push_back(module.getNamedValue(name));
   internalizeModule(module,
                     [&](const GlobalValue &value) { return is_contained(defined, &value); });

@@ -407,6 +407,10 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
     gpuCode.push_back({image.append(StringRef(code.gpu)), image.append(StringRef(code.cubin)),
                        image.append(StringRef(code.ptx))});
   header.gpu_code = image.append(llvm::ArrayRef(gpuCode));
+  std::vector<treadle_program_span> gpuKernels;
+  for (const std::string &kernel : facts.gpuKernels)
+    gpuKernels.push_back(image.append(StringRef(kernel)));
+  header.gpu_kernels = image.append(llvm::ArrayRef(gpuKernels));
 
   llvm::copy(facts.configDigest, header.config_digest);
   llvm::copy(facts.libraryId, header.library_id);

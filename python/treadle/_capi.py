@@ -52,6 +52,7 @@ class Status(IntEnum):
     OVERWRITTEN = 10
     NOT_A_NUMBER = 11
     FAILED = 12
+    DEVICE = 13
 
 
 LOGITS = {"none": 0, "last": 1, "all": 2}

@@ -30,7 +30,7 @@ def load(
                  writes beside it, m.weights for m.so
     threads      how many threads may run a call together; None: one for each processor, 1: the caller's alone. Work
                  that is too small for them runs on fewer. The bits are the same
-    device       "cpu"
+    device       "cpu"; "cuda", or "cuda:1" for the second one: an NVIDIA GPU, with a library compiled for it
     cuda_driver  the CUDA driver to open in place of libcuda.so.1, with a CUDA device
     prefix       the --symbol-prefix that the library was compiled with
     all_threads  run every call on all threads, even where fewer are faster, for tests

@@ -18,7 +18,7 @@
 
 namespace treadle {
 
-/// Adds the image and the table of entry points to `kernels`, as Program.h asks
+/// Adds the image and the tables of entry points and their schedules to `kernels`, as Program.h asks
 /// it of the emitter, and makes everything else internal. Without `embedWeights`
 /// the module defines empty weights.
 void defineProgram(llvm::Module &kernels, llvm::StringRef image, llvm::ArrayRef<EntryPoint> entries,

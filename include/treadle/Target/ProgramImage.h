@@ -35,6 +35,11 @@ struct EntryPoint {
   int64_t barriers; ///< where the members of a team meet during a call
 };
 
+/// The function that launches GPU kernels for the same calls as the entry point `function`.
+inline std::string getScheduleFunction(llvm::StringRef function) {
+  return (function + ".schedule").str();
+}
+
 /// The entry points of a module in the `kernels` phase, by kind and rows. Fails
 /// where one kind has no entry of one row.
 llvm::Expected<std::vector<EntryPoint>> getEntryPoints(mlir::ModuleOp module);
@@ -74,6 +79,7 @@ struct ProgramFacts {
   std::string cpu;
   std::vector<CPUFeature> cpuFeatures;
   std::vector<GPUCode> gpuCode;
+  std::vector<std::string> gpuKernels; ///< with code, their names by number
   WeightsImage weights;
   std::vector<GoldenVector> golden;
 };

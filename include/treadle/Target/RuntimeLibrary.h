@@ -27,6 +27,8 @@ struct RuntimeFiles {
   /// treadle_model_query, to be exported, and hidden symbols; it leaves open
   /// what Program.h asks of the emitter.
   llvm::StringRef runtime;
+  /// What it has more for libraries with GPU code.
+  llvm::StringRef cuda;
   /// Shared objects without code, of soname libc.so.6 and libm.so.6, that
   /// define all that runtime and emitted code may refer to.
   llvm::StringRef libcStub;

@@ -77,10 +77,9 @@ static void annotateEntry(llvm::Function &function) {
     function.addParamAttr(index, llvm::Attribute::ReadOnly);
 }
 
-Expected<std::unique_ptr<llvm::Module>>
-treadle::translateKernels(ModuleOp module, llvm::ArrayRef<EntryPoint> entries,
-                          const CPUTarget &target, const llvm::TargetMachine &machine,
-                          llvm::LLVMContext &context) {
+static Expected<std::unique_ptr<llvm::Module>> translate(ModuleOp module, const CPUTarget &target,
+                                                         const llvm::TargetMachine &machine,
+                                                         llvm::LLVMContext &context) {
   OwningOpRef<ModuleOp> copy(module.clone());
   dropModel(*copy);
   DialectRegistry registry;
@@ -103,12 +102,40 @@ treadle::translateKernels(ModuleOp module, llvm::ArrayRef<EntryPoint> entries,
       function.addFnAttr("target-features", target.features);
     function.addFnAttr(llvm::Attribute::NoUnwind);
   }
+  return result;
+}
+
+Expected<std::unique_ptr<llvm::Module>>
+treadle::translateKernels(ModuleOp module, llvm::ArrayRef<EntryPoint> entries,
+                          const CPUTarget &target, const llvm::TargetMachine &machine,
+                          llvm::LLVMContext &context) {
+  Expected<std::unique_ptr<llvm::Module>> result = translate(module, target, machine, context);
+  if (!result)
+    return result.takeError();
   for (const EntryPoint &entry : entries) {
-    llvm::Function *function = result->getFunction(entry.function);
+    llvm::Function *function = (*result)->getFunction(entry.function);
     if (!function || !hasEntryType(*function))
       return makeError("@" + entry.function +
                        ": expected 6 memrefs and 3 indices, as docs/Architecture.md says");
     annotateEntry(*function);
+  }
+  return result;
+}
+
+Expected<std::unique_ptr<llvm::Module>>
+treadle::translateSchedules(ModuleOp module, llvm::ArrayRef<EntryPoint> entries,
+                            const CPUTarget &target, const llvm::TargetMachine &machine,
+                            llvm::LLVMContext &context) {
+  Expected<std::unique_ptr<llvm::Module>> result = translate(module, target, machine, context);
+  if (!result)
+    return result.takeError();
+  for (const EntryPoint &entry : entries) {
+    llvm::Function *function = (*result)->getFunction(entry.function);
+    if (!function || function->isDeclaration())
+      return makeError("@" + entry.function + ": has no schedule for a GPU");
+    function->setName(getScheduleFunction(entry.function));
+    // Functions that nobody refers to yet are linked only if others might.
+    function->setLinkage(llvm::GlobalValue::ExternalLinkage);
   }
   return result;
 }

@@ -14,11 +14,13 @@
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "treadle/Support/Error.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/Endian.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 
@@ -51,7 +53,7 @@ Error treadle::checkGPU(StringRef gpu) {
   const llvm::Target *target = getGPUTarget();
   std::unique_ptr<llvm::MCSubtargetInfo> info(
       target ? target->createMCSubtargetInfo(gpuTriple, "", "") : nullptr);
-  if (isLevel && info && info->isCPUStringValid(gpu))
+  if (gpu == emulatedGPU || (isLevel && info && info->isCPUStringValid(gpu)))
     return Error::success();
   return makeError("--gpu: expected sm_80, sm_90a or a later level, got '" + gpu + "'");
 }
@@ -96,26 +98,59 @@ static Expected<std::string> printPTX(llvm::Module &module, llvm::TargetMachine 
   return text.str().str();
 }
 
-Expected<std::string> treadle::emitPTX(gpu::GPUModuleOp kernels, StringRef gpu) {
-  Expected<std::unique_ptr<llvm::TargetMachine>> machine = createGPUMachine(gpu);
-  if (!machine)
-    return machine.takeError();
+/// Optimised, and without calls of what is not there.
+static Expected<std::unique_ptr<llvm::Module>>
+emitModule(gpu::GPUModuleOp kernels, llvm::TargetMachine &machine, llvm::LLVMContext &context) {
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerGPUDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
   kernels->getContext()->appendDialectRegistry(registry);
-  llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(kernels, context, "kernels");
   if (!module)
     return makeError("cannot translate the GPU kernels to LLVM IR");
   module->setTargetTriple(gpuTriple);
-  module->setDataLayout((*machine)->createDataLayout());
-  optimize(*module, **machine);
+  module->setDataLayout(machine.createDataLayout());
+  optimize(*module, machine);
   for (const llvm::Function &function : *module)
     if (function.isDeclaration() && !function.isIntrinsic())
       return makeError("the GPU kernels call '" + function.getName() +
                        "', which no library provides");
-  return printPTX(*module, **machine);
+  return module;
+}
+
+Expected<std::string> treadle::emitPTX(gpu::GPUModuleOp kernels, StringRef gpu) {
+  Expected<std::unique_ptr<llvm::TargetMachine>> machine = createGPUMachine(gpu);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  Expected<std::unique_ptr<llvm::Module>> module = emitModule(kernels, **machine, context);
+  if (!module)
+    return module.takeError();
+  return printPTX(**module, **machine);
+}
+
+Expected<GPUIR> treadle::emitIR(gpu::GPUModuleOp kernels) {
+  Expected<std::unique_ptr<llvm::TargetMachine>> machine = createGPUMachine("sm_80");
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  Expected<std::unique_ptr<llvm::Module>> module = emitModule(kernels, **machine, context);
+  if (!module)
+    return module.takeError();
+  std::string bitcode;
+  llvm::raw_string_ostream os(bitcode);
+  llvm::WriteBitcodeToFile(**module, os);
+  // Whoever loads code is given its address alone, so the wrapper that LLVM has for bitcode says
+  // its size: magic, version, offset, size, processor.
+  enum { headerBytes = 20 };
+  char header[headerBytes];
+  const uint32_t words[] = {0x0b17c0de, 0, headerBytes, uint32_t(bitcode.size()), 0};
+  for (auto [i, word] : llvm::enumerate(words))
+    llvm::support::endian::write32le(header + 4 * i, word);
+  GPUIR ir;
+  llvm::raw_string_ostream(ir.text) << **module;
+  ir.bitcode = std::string(header, headerBytes) + bitcode;
+  return ir;
 }

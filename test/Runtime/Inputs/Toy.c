@@ -174,6 +174,7 @@ FORWARD(16)
 
 const treadle_entry_fn treadle_entry_functions[TOY_ENTRIES] = {
     forward1, head1, forward4, forward16, head16};
+const treadle_schedule_fn treadle_schedule_functions[1] = {0};
 
 //===----------------------------------------------------------------------===//
 // Image

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The four steps of the `binary` phase, in order: translate, link the runtime,
-// optimise, emit.
+// The steps of the `binary` phase, in order: translate, link the runtime, optimise,
+// emit.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,6 +31,13 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createTargetMachine(const C
 llvm::Expected<std::unique_ptr<llvm::Module>>
 translateKernels(mlir::ModuleOp module, llvm::ArrayRef<EntryPoint> entries, const CPUTarget &target,
                  const llvm::TargetMachine &machine, llvm::LLVMContext &context);
+
+/// Translates the schedules of `entries`, which launch GPU kernels, and gives them their names.
+llvm::Expected<std::unique_ptr<llvm::Module>> translateSchedules(mlir::ModuleOp module,
+                                                                 llvm::ArrayRef<EntryPoint> entries,
+                                                                 const CPUTarget &target,
+                                                                 const llvm::TargetMachine &machine,
+                                                                 llvm::LLVMContext &context);
 
 /// Marks every function of `module` for the address sanitizer, which
 /// `optimize` then applies.

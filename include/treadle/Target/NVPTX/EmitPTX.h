@@ -16,8 +16,11 @@
 
 namespace treadle {
 
-/// Checks the name of a GPU level: sm_80 or later, as LLVM knows it. Fails with one line that says
-/// what is expected.
+/// The level that is no GPU's: the kernels' LLVM IR, which tests run on the CPU.
+constexpr llvm::StringLiteral emulatedGPU = "emulated";
+
+/// Checks the name of a GPU level: sm_80 or later, as LLVM knows it, or `emulated`. Fails with one
+/// line that says what is expected.
 llvm::Error checkGPU(llvm::StringRef gpu);
 
 /// The levels of a library for which none is named.
@@ -26,6 +29,14 @@ std::vector<std::string> getUsualGPUs();
 /// The kernels of a module in the LLVM dialect as PTX for `gpu`. Fails where they need a function
 /// that they do not define: no driver would find it.
 llvm::Expected<std::string> emitPTX(mlir::gpu::GPUModuleOp kernels, llvm::StringRef gpu);
+
+/// LLVM IR, as text and as bitcode.
+struct GPUIR {
+  std::string text, bitcode;
+};
+
+/// What emitPTX makes PTX of, for sm_80. Fails as it does.
+llvm::Expected<GPUIR> emitIR(mlir::gpu::GPUModuleOp kernels);
 
 } // namespace treadle
 

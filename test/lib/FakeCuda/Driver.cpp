@@ -1,0 +1,472 @@
+//===- Driver.cpp - The functions of the driver ----------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "FakeCuda.h"
+
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <set>
+
+using namespace fake;
+
+//===----------------------------------------------------------------------===//
+// What the driver keeps
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Work waits here until somebody waits for it.
+struct Stream {
+  std::vector<std::function<void()>> work;
+};
+
+/// A call that is to fail.
+struct Failure {
+  std::string function;
+  unsigned call; ///< of those from now on, 1 being the next; 0: none
+  int result;
+};
+
+struct LoadedModule {
+  std::unique_ptr<fake::Module> code; ///< null: code for a real GPU
+};
+
+struct Driver {
+  std::mutex lock;
+  int devices = 1, major = 0, minor = 0;
+  uint64_t memoryBytes = uint64_t(1) << 32;
+  bool initialized = false;
+  unsigned retained = 0; ///< users of the primary context
+  std::set<Stream *> streams;
+  std::set<LoadedModule *> modules;
+  std::map<std::string, unsigned> calls;
+  Failure failure{"", 0, 0};
+  int broken = success; ///< what every call answers since something was found
+  std::string finding;
+  std::string loaded; ///< what kinds of code were given, in order
+};
+} // namespace
+
+static Driver driver;
+static int contextObject; // its address stands for the context
+static thread_local std::vector<void *> current;
+
+/// What all calls begin with.
+static int begin(const char *name, bool needsContext) {
+  ++driver.calls[name];
+  if (driver.failure.call && driver.failure.function == name && !--driver.failure.call)
+    return driver.failure.result;
+  if (!driver.initialized)
+    return notInitialized;
+  // Contexts are made current on the host alone.
+  if (driver.broken && name != std::string("cuCtxPushCurrent_v2") &&
+      name != std::string("cuCtxPopCurrent_v2"))
+    return driver.broken;
+  if (needsContext && (current.empty() || !driver.retained))
+    return invalidContext;
+  return success;
+}
+
+#define BEGIN(NAME, NEEDS_CONTEXT)                                                                 \
+  std::lock_guard<std::mutex> guard(driver.lock);                                                  \
+  if (int result = begin(NAME, NEEDS_CONTEXT))                                                     \
+  return result
+
+/// From here on nothing works any more.
+static void findFault(const std::string &what) {
+  if (driver.broken)
+    return;
+  driver.broken = launchFailed;
+  driver.finding = what;
+}
+
+static void finishStream(Stream &stream) {
+  std::vector<std::function<void()>> work = std::move(stream.work);
+  stream.work.clear();
+  for (std::function<void()> &step : work)
+    if (!driver.broken)
+      step();
+}
+
+static void finishAll() {
+  for (Stream *stream : driver.streams)
+    finishStream(*stream);
+}
+
+static Stream *streamOf(void *handle) {
+  auto *stream = static_cast<Stream *>(handle);
+  return driver.streams.count(stream) ? stream : nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Steering
+//===----------------------------------------------------------------------===//
+
+extern "C" {
+
+/// The machine: how many GPUs of which level, with how much memory.
+void fakeCudaConfigure(int devices, int major, int minor, uint64_t bytes) {
+  driver.devices = devices;
+  driver.major = major;
+  driver.minor = minor;
+  driver.memoryBytes = bytes;
+}
+
+/// The nth call of a function from now on answers `result`; 0: none does.
+void fakeCudaFail(const char *function, unsigned nth, int result) {
+  driver.failure = {function, nth, result};
+}
+
+/// How often a function was called.
+unsigned fakeCudaCalls(const char *function) { return driver.calls[function]; }
+
+/// What is alive: memory, streams, modules, and users of the context.
+unsigned fakeCudaLive() {
+  return unsigned(memory.getCount() + driver.streams.size() + driver.modules.size()) +
+         driver.retained;
+}
+
+/// What kinds of code were loaded so far: bitcode, cubin, ptx.
+const char *fakeCudaLoaded() { return driver.loaded.c_str(); }
+
+/// As a process that starts, but for what is alive.
+void fakeCudaReset() {
+  driver.devices = 1;
+  driver.major = driver.minor = 0;
+  driver.memoryBytes = uint64_t(1) << 32;
+  driver.failure.call = 0;
+  driver.broken = success;
+  driver.calls.clear();
+  driver.finding.clear();
+  driver.loaded.clear();
+}
+
+//===----------------------------------------------------------------------===//
+// Devices and contexts
+//===----------------------------------------------------------------------===//
+
+int cuInit(unsigned) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  driver.initialized = driver.devices > 0;
+  if (int result = begin("cuInit", false))
+    return result == notInitialized ? noDevice : result;
+  return success;
+}
+
+int cuGetErrorName(int error, const char **name) {
+  static const std::map<int, const char *> names = {
+      {invalidValue, "CUDA_ERROR_INVALID_VALUE"},
+      {outOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
+      {notInitialized, "CUDA_ERROR_NOT_INITIALIZED"},
+      {noDevice, "CUDA_ERROR_NO_DEVICE"},
+      {invalidDevice, "CUDA_ERROR_INVALID_DEVICE"},
+      {invalidImage, "CUDA_ERROR_INVALID_IMAGE"},
+      {invalidContext, "CUDA_ERROR_INVALID_CONTEXT"},
+      {invalidHandle, "CUDA_ERROR_INVALID_HANDLE"},
+      {notFound, "CUDA_ERROR_NOT_FOUND"},
+      {launchFailed, "CUDA_ERROR_LAUNCH_FAILED"},
+  };
+  auto found = names.find(error);
+  *name = found == names.end() ? nullptr : found->second;
+  return *name ? success : invalidValue;
+}
+
+int cuGetErrorString(int error, const char **text) {
+  *text = "as the fake driver was told";
+  if ((error == launchFailed || error == invalidImage) && !driver.finding.empty())
+    *text = driver.finding.c_str();
+  return success;
+}
+
+int cuDeviceGetCount(int *count) {
+  BEGIN("cuDeviceGetCount", false);
+  *count = driver.devices;
+  return success;
+}
+
+int cuDeviceGet(int *device, int ordinal) {
+  BEGIN("cuDeviceGet", false);
+  if (ordinal < 0 || ordinal >= driver.devices)
+    return invalidDevice;
+  *device = ordinal;
+  return success;
+}
+
+int cuDeviceGetName(char *name, int size, int) {
+  BEGIN("cuDeviceGetName", false);
+  std::strncpy(name, "Fake GPU", size_t(size));
+  return success;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int) {
+  BEGIN("cuDeviceGetAttribute", false);
+  if (attribute != 75 && attribute != 76)
+    return invalidValue;
+  *value = attribute == 75 ? driver.major : driver.minor;
+  return success;
+}
+
+int cuDevicePrimaryCtxRetain(void **context, int) {
+  BEGIN("cuDevicePrimaryCtxRetain", false);
+  ++driver.retained;
+  *context = &contextObject;
+  return success;
+}
+
+int cuDevicePrimaryCtxRelease_v2(int) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuDevicePrimaryCtxRelease_v2", false);
+  if (!driver.retained)
+    return invalidContext;
+  if (--driver.retained)
+    return result;
+  // The context goes, with all that is left in it, and so does what was wrong with it.
+  driver.broken = success;
+  return result == launchFailed ? success : result;
+}
+
+int cuCtxPushCurrent_v2(void *context) {
+  BEGIN("cuCtxPushCurrent_v2", false);
+  if (context != &contextObject || !driver.retained)
+    return invalidContext;
+  current.push_back(context);
+  return success;
+}
+
+int cuCtxPopCurrent_v2(void **context) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuCtxPopCurrent_v2", true);
+  if (current.empty())
+    return invalidContext;
+  *context = current.back();
+  current.pop_back();
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+int cuModuleLoadData(void **handle, const void *image) {
+  BEGIN("cuModuleLoadData", true);
+  auto module = std::make_unique<LoadedModule>();
+  const char *kind = "bitcode";
+  if (!std::memcmp(image,
+                   "\x7f"
+                   "ELF",
+                   4)) {
+    kind = "cubin";
+  } else if (!std::memcmp(image, "//", 2)) {
+    kind = "ptx";
+  } else if (llvm::Error error = compile(image).moveInto(module->code)) {
+    driver.finding = llvm::toString(std::move(error));
+    return invalidImage;
+  }
+  driver.loaded += (driver.loaded.empty() ? "" : " ") + std::string(kind);
+  *handle = *driver.modules.insert(module.release()).first;
+  return success;
+}
+
+int cuModuleUnload(void *handle) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuModuleUnload", true);
+  finishAll();
+  auto *module = static_cast<LoadedModule *>(handle);
+  if (!driver.modules.erase(module))
+    return invalidHandle;
+  delete module;
+  return result;
+}
+
+int cuModuleGetFunction(void **function, void *handle, const char *name) {
+  BEGIN("cuModuleGetFunction", true);
+  auto *module = static_cast<LoadedModule *>(handle);
+  if (!driver.modules.count(module))
+    return invalidHandle;
+  // Of a real GPU's code there is nothing to run.
+  *function = module->code ? module->code->find(name) : static_cast<void *>(module);
+  return *function ? success : notFound;
+}
+
+/// What the host has at a launch may be gone when it runs.
+static std::vector<std::vector<uint8_t>> copyArguments(const Kernel &kernel, void **arguments) {
+  std::vector<std::vector<uint8_t>> copies;
+  for (size_t i = 0; i < kernel.argumentBytes.size(); ++i) {
+    auto *bytes = static_cast<uint8_t *>(arguments[i]);
+    copies.emplace_back(bytes, bytes + kernel.argumentBytes[i]);
+  }
+  return copies;
+}
+
+int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,
+                   unsigned threadsX, unsigned threadsY, unsigned threadsZ, unsigned sharedBytes,
+                   void *handle, void **arguments, void **extra) {
+  BEGIN("cuLaunchKernel", true);
+  auto *kernel = static_cast<Kernel *>(function);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  bool isKnown = blocksX && blocksY == 1 && blocksZ == 1 && threadsX && threadsX <= 1024 &&
+                 threadsY == 1 && threadsZ == 1 && !sharedBytes && !extra;
+  if (!isKnown || (kernel->threads && kernel->threads != threadsX))
+    return invalidValue;
+  stream->work.push_back([=, copies = copyArguments(*kernel, arguments)]() mutable {
+    std::vector<void *> places;
+    for (std::vector<uint8_t> &copy : copies)
+      places.push_back(copy.data());
+    std::string finding = fake::run(*kernel, blocksX, threadsX, places.data());
+    if (!finding.empty())
+      findFault(finding);
+  });
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+int cuMemGetInfo_v2(size_t *free, size_t *total) {
+  BEGIN("cuMemGetInfo_v2", true);
+  *free = driver.memoryBytes - memory.getUsed();
+  *total = driver.memoryBytes;
+  return success;
+}
+
+int cuMemAlloc_v2(uint64_t *address, size_t size) {
+  BEGIN("cuMemAlloc_v2", true);
+  if (!size)
+    return invalidValue;
+  if (size > driver.memoryBytes - memory.getUsed())
+    return outOfMemory;
+  *address = memory.allocate(size);
+  return success;
+}
+
+int cuMemFree_v2(uint64_t address) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuMemFree_v2", true);
+  finishAll();
+  return memory.free(address) ? result : int(invalidValue);
+}
+
+/// The device's bytes for a copy or a fill; there are none where it goes wrong.
+static uint8_t *findPiece(const char *function, uint64_t address, uint64_t size) {
+  uint8_t *found = memory.find(address, size);
+  if (!found)
+    findFault(std::string(function) + ": " + memory.describe(address, size));
+  return found;
+}
+
+int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
+  BEGIN("cuMemcpyHtoD_v2", true);
+  uint8_t *place = memory.find(to, size);
+  if (!place)
+    return invalidValue;
+  std::memcpy(place, from, size);
+  return success;
+}
+
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *handle) {
+  BEGIN("cuMemcpyHtoDAsync_v2", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  stream->work.push_back([=] {
+    if (uint8_t *place = findPiece("cuMemcpyHtoDAsync_v2", to, size))
+      std::memcpy(place, from, size);
+  });
+  return success;
+}
+
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *handle) {
+  BEGIN("cuMemcpyDtoHAsync_v2", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  stream->work.push_back([=] {
+    if (uint8_t *place = findPiece("cuMemcpyDtoHAsync_v2", from, size))
+      std::memcpy(to, place, size);
+  });
+  return success;
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void *handle) {
+  BEGIN("cuMemcpyDtoDAsync_v2", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  stream->work.push_back([=] {
+    uint8_t *source = findPiece("cuMemcpyDtoDAsync_v2", from, size);
+    uint8_t *place = findPiece("cuMemcpyDtoDAsync_v2", to, size);
+    if (source && place)
+      std::memcpy(place, source, size);
+  });
+  return success;
+}
+
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void *handle) {
+  BEGIN("cuMemsetD8Async", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  stream->work.push_back([=] {
+    if (uint8_t *place = findPiece("cuMemsetD8Async", to, count))
+      std::memset(place, value, count);
+  });
+  return success;
+}
+
+int cuMemsetD32Async(uint64_t to, unsigned value, size_t count, void *handle) {
+  BEGIN("cuMemsetD32Async", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  if (to % 4)
+    return invalidValue;
+  stream->work.push_back([=] {
+    uint8_t *place = findPiece("cuMemsetD32Async", to, count * 4);
+    for (size_t i = 0; place && i < count; ++i)
+      std::memcpy(place + 4 * i, &value, 4);
+  });
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Streams
+//===----------------------------------------------------------------------===//
+
+int cuStreamCreate(void **handle, unsigned flags) {
+  BEGIN("cuStreamCreate", true);
+  if (flags > 1)
+    return invalidValue;
+  *handle = *driver.streams.insert(new Stream).first;
+  return success;
+}
+
+int cuStreamDestroy_v2(void *handle) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuStreamDestroy_v2", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  finishStream(*stream);
+  driver.streams.erase(stream);
+  delete stream;
+  return result;
+}
+
+int cuStreamSynchronize(void *handle) {
+  BEGIN("cuStreamSynchronize", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  finishStream(*stream);
+  return driver.broken;
+}
+
+} // extern "C"

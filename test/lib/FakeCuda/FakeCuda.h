@@ -1,0 +1,131 @@
+//===- FakeCuda.h - A CUDA driver that runs kernels on the CPU --*- C++ -*-===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A libcuda.so.1 for tests: what lib/Runtime/CudaDriver.h asks of a driver. Its
+// device is of level 0.0, for which libraries hold LLVM IR (`--gpu=emulated`), the
+// very IR that becomes PTX. Each thread of a block is a fiber; all threads of a block
+// take part, in an order that changes.
+//
+// It finds what a GPU would let pass or answer with nonsense: every access of a
+// kernel is checked, addresses of the device mean nothing to the host, and work of
+// a stream is done when somebody waits for it and not before. What is found ends the
+// kernel, and every later call says so, as with a real driver.
+//
+//   Driver.cpp   the functions of the driver, and those that tests steer it by
+//   Memory.cpp   memory of the device
+//   Module.cpp   from bitcode to code of the host
+//   Threads.cpp  blocks of threads, what they call, and where they meet
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_TEST_FAKECUDA_H
+#define TREADLE_TEST_FAKECUDA_H
+
+#include "llvm/Support/Error.h"
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fake {
+
+/// CUresult, as far as it is used.
+enum Result : int {
+  success = 0,
+  invalidValue = 1,
+  outOfMemory = 2,
+  notInitialized = 3,
+  noDevice = 100,
+  invalidDevice = 101,
+  invalidImage = 200,
+  invalidContext = 201,
+  invalidHandle = 400,
+  notFound = 500,
+  launchFailed = 719,
+};
+
+//===----------------------------------------------------------------------===//
+// Memory.cpp
+//===----------------------------------------------------------------------===//
+
+/// One piece of the device's memory. Its address is one that the host cannot use.
+struct Allocation {
+  uint64_t address, size;
+  int64_t number; ///< counted from the first one
+  std::unique_ptr<uint8_t[]> bytes;
+};
+
+class DeviceMemory {
+public:
+  uint64_t allocate(uint64_t size);
+  bool free(uint64_t address);
+  /// Where `size` bytes at `address` are on the host; null unless they are of one
+  /// allocation.
+  uint8_t *find(uint64_t address, uint64_t size);
+  /// What is wrong with an access that `find` has no answer to.
+  std::string describe(uint64_t address, uint64_t size) const;
+
+  uint64_t getUsed() const { return used; }
+  size_t getCount() const { return allocations.size(); }
+
+private:
+  const Allocation *below(uint64_t address) const;
+
+  std::map<uint64_t, Allocation> allocations; ///< by address
+  const Allocation *last = nullptr;           ///< where the last access was
+  uint64_t used = 0, next = 0, numbers = 0;
+};
+
+extern DeviceMemory memory;
+
+//===----------------------------------------------------------------------===//
+// Module.cpp
+//===----------------------------------------------------------------------===//
+
+/// Memory that a module has of its own.
+struct Global {
+  uint8_t *bytes;
+  uint64_t size;
+  const char *name;
+};
+
+struct Kernel {
+  std::string name;
+  /// Runs one thread. Arguments are as cuLaunchKernel takes them.
+  void (*run)(void **arguments) = nullptr;
+  std::vector<unsigned> argumentBytes;
+  unsigned threads = 0; ///< that it must be launched with; 0: any number
+  std::vector<Global> shared, constants;
+};
+
+class Module {
+public:
+  virtual ~Module();
+  virtual Kernel *find(const std::string &name) = 0;
+};
+
+/// Compiles bitcode, or says why it cannot.
+llvm::Expected<std::unique_ptr<Module>> compile(const void *bitcode);
+
+//===----------------------------------------------------------------------===//
+// Threads.cpp
+//===----------------------------------------------------------------------===//
+
+/// Runs all blocks, one behind the other. Returns what is wrong with the kernel, or "".
+std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments);
+
+/// What kernels call in place of an intrinsic; null if there is nothing.
+void *findFunction(const std::string &intrinsic);
+
+/// Called before each access of memory: where `bytes` bytes are on the host.
+void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite);
+
+} // namespace fake
+
+#endif // TREADLE_TEST_FAKECUDA_H

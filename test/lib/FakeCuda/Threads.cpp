@@ -1,0 +1,309 @@
+//===- Threads.cpp - Blocks of threads ------------------------------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A thread runs on a stack of its own until it waits for others: at a barrier of the
+// block, or for the members of a mask in its warp, who then exchange values. Which of
+// those that can go on does so next is drawn by lot.
+//
+//===----------------------------------------------------------------------===//
+
+#include "FakeCuda.h"
+
+#include <cstring>
+#include <sys/mman.h>
+
+using namespace fake;
+
+namespace {
+enum { mostThreads = 1024, warpThreads = 32, stackBytes = 1 << 16 };
+enum class Meeting { barrier, warpBarrier, shuffle };
+
+struct Thread {
+  void *place; ///< where it goes on
+  bool isDone;
+  /// What it waits at, and what it has brought and gets.
+  Meeting meeting;
+  uint32_t members; ///< of its warp; 0: does not wait
+  uint32_t value, source, result;
+};
+
+/// The block that runs.
+struct Block {
+  const Kernel *kernel;
+  void **arguments;
+  unsigned index, blocks, numThreads, current, numLeft;
+  Thread threads[mostThreads];
+  std::vector<unsigned> ready;
+  unsigned atBarrier;
+  std::string finding;
+};
+} // namespace
+
+static Block block;
+static void *home; // where the loop over threads goes on
+
+static uint8_t *stackOf(unsigned thread) {
+  static auto *stacks =
+      static_cast<uint8_t *>(mmap(nullptr, size_t(mostThreads) * stackBytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  return stacks + size_t(thread) * stackBytes;
+}
+
+static unsigned nextRandom() {
+  static uint32_t state = 1;
+  state = state * 1664525u + 1013904223u;
+  return state >> 8;
+}
+
+__attribute__((naked, noinline)) static void switchTo(void **, void *) {
+  __asm__ volatile("pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n"
+                   "pushq %r15\n movq %rsp, (%rdi)\n movq %rsi, %rsp\n popq %r15\n"
+                   "popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n ret\n");
+}
+
+static void giveWay() { switchTo(&block.threads[block.current].place, home); }
+
+/// Ends the kernel; the thread never goes on.
+static void fail(const std::string &what) {
+  if (block.finding.empty())
+    block.finding = "kernel " + block.kernel->name + ", block " + std::to_string(block.index) +
+                    ", thread " + std::to_string(block.current) + ": " + what;
+  giveWay();
+  __builtin_unreachable();
+}
+
+static void runThread() {
+  block.kernel->run(block.arguments);
+  block.threads[block.current].isDone = true;
+  --block.numLeft;
+  giveWay();
+}
+
+//===----------------------------------------------------------------------===//
+// Meeting
+//===----------------------------------------------------------------------===//
+
+static const char *nameOf(Meeting meeting) {
+  switch (meeting) {
+  case Meeting::barrier:
+    return "a barrier of the block";
+  case Meeting::warpBarrier:
+    return "a barrier of the warp";
+  case Meeting::shuffle:
+    return "a shuffle";
+  }
+  return "";
+}
+
+/// The thread of its warp that a shuffle reads from, by PTX's definition of `idx`.
+static unsigned sourceLane(unsigned lane, uint32_t source, uint32_t segments) {
+  uint32_t mask = segments >> 8 & 31, clamp = segments & 31;
+  uint32_t from = (lane & mask) | (source & 31 & ~mask);
+  return from <= ((lane & mask) | (clamp & ~mask)) ? from : lane;
+}
+
+/// Waits for the members of the warp, and exchanges values with them.
+static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t source) {
+  unsigned lane = block.current % warpThreads, first = block.current - lane;
+  Thread &self = block.threads[block.current];
+  if (!(members >> lane & 1))
+    fail("waits at " + std::string(nameOf(meeting)) + " that it is no member of");
+  self.meeting = meeting;
+  self.members = members;
+  self.value = value;
+  self.source = source;
+  unsigned arrived = 0;
+  for (unsigned other = 0; other < warpThreads; ++other) {
+    const Thread &thread = block.threads[first + other];
+    bool isThere = first + other < block.numThreads;
+    if (!isThere || thread.isDone || !thread.members)
+      continue;
+    if ((thread.members & members) && (thread.members != members || thread.meeting != meeting))
+      fail("waits at " + std::string(nameOf(meeting)) +
+           " for others of its warp, of which thread " + std::to_string(first + other) +
+           " waits at " + nameOf(thread.meeting));
+    arrived += thread.members == members;
+  }
+  if (arrived != unsigned(__builtin_popcount(members))) {
+    giveWay();
+    return self.result;
+  }
+  for (unsigned other = 0; other < warpThreads; ++other) {
+    if (!(members >> other & 1))
+      continue;
+    Thread &thread = block.threads[first + other];
+    if (meeting == Meeting::shuffle) {
+      if (!(members >> thread.source & 1))
+        fail("reads the value of a thread that is not there in a shuffle");
+      thread.result = block.threads[first + thread.source].value;
+    }
+    thread.members = 0;
+    if (first + other != block.current)
+      block.ready.push_back(first + other);
+  }
+  return self.result;
+}
+
+static void warpBarrier(uint32_t members) { meet(Meeting::warpBarrier, members, 0, 0); }
+
+static uint32_t shuffleWord(uint32_t members, uint32_t value, uint32_t source, uint32_t segments) {
+  return meet(Meeting::shuffle, members, value,
+              sourceLane(block.current % warpThreads, source, segments));
+}
+
+static float shuffleFloat(uint32_t members, float value, uint32_t source, uint32_t segments) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = shuffleWord(members, bits, source, segments);
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
+static void blockBarrier() {
+  Thread &self = block.threads[block.current];
+  self.meeting = Meeting::barrier;
+  self.members = ~0u;
+  if (++block.atBarrier != block.numThreads)
+    return giveWay();
+  block.atBarrier = 0;
+  for (unsigned i = 0; i < block.numThreads; ++i) {
+    block.threads[i].members = 0;
+    if (i != block.current)
+      block.ready.push_back(i);
+  }
+}
+static void blockBarrierOf(uint32_t number) {
+  if (number)
+    fail("waits at barrier " + std::to_string(number) + ", of which this driver knows 0 alone");
+  blockBarrier();
+}
+
+static uint32_t zero() { return 0; }
+static uint32_t one() { return 1; }
+static uint32_t threadIndex() { return block.current; }
+static uint32_t blockIndex() { return block.index; }
+static uint32_t numThreads() { return block.numThreads; }
+static uint32_t numBlocks() { return block.blocks; }
+
+void *fake::findFunction(const std::string &intrinsic) {
+  static const std::map<std::string, void *> functions = {
+      {"llvm.nvvm.read.ptx.sreg.tid.x", reinterpret_cast<void *>(threadIndex)},
+      {"llvm.nvvm.read.ptx.sreg.tid.y", reinterpret_cast<void *>(zero)},
+      {"llvm.nvvm.read.ptx.sreg.tid.z", reinterpret_cast<void *>(zero)},
+      {"llvm.nvvm.read.ptx.sreg.ctaid.x", reinterpret_cast<void *>(blockIndex)},
+      {"llvm.nvvm.read.ptx.sreg.ctaid.y", reinterpret_cast<void *>(zero)},
+      {"llvm.nvvm.read.ptx.sreg.ctaid.z", reinterpret_cast<void *>(zero)},
+      {"llvm.nvvm.read.ptx.sreg.ntid.x", reinterpret_cast<void *>(numThreads)},
+      {"llvm.nvvm.read.ptx.sreg.ntid.y", reinterpret_cast<void *>(one)},
+      {"llvm.nvvm.read.ptx.sreg.nctaid.x", reinterpret_cast<void *>(numBlocks)},
+      {"llvm.nvvm.shfl.sync.idx.i32", reinterpret_cast<void *>(shuffleWord)},
+      {"llvm.nvvm.shfl.sync.idx.f32", reinterpret_cast<void *>(shuffleFloat)},
+      {"llvm.nvvm.bar.warp.sync", reinterpret_cast<void *>(warpBarrier)},
+      {"llvm.nvvm.barrier0", reinterpret_cast<void *>(blockBarrier)},
+      {"llvm.nvvm.barrier.cta.sync.aligned.all", reinterpret_cast<void *>(blockBarrierOf)},
+  };
+  auto found = functions.find(intrinsic);
+  return found == functions.end() ? nullptr : found->second;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+static bool isWithin(const uint8_t *place, uint64_t bytes, const uint8_t *begin, uint64_t size) {
+  return place >= begin && uint64_t(place - begin) <= size &&
+         bytes <= size - uint64_t(place - begin);
+}
+
+/// The piece of the kernel's own memory that a place is in.
+static const Global *findGlobal(const std::vector<Global> &globals, const uint8_t *place) {
+  for (const Global &global : globals)
+    if (place >= global.bytes && place < global.bytes + global.size)
+      return &global;
+  return nullptr;
+}
+
+void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite) {
+  auto *place = static_cast<uint8_t *>(pointer);
+  auto address = reinterpret_cast<uint64_t>(pointer);
+  if (address % alignment)
+    fail((isWrite ? "writes " : "reads ") + std::to_string(bytes) +
+         " bytes at an address that is no multiple of " + std::to_string(alignment));
+  if (uint8_t *found = memory.find(address, bytes))
+    return found;
+  for (const auto *globals : {&block.kernel->shared, &block.kernel->constants}) {
+    const Global *global = findGlobal(*globals, place);
+    if (!global)
+      continue;
+    if (isWrite && globals == &block.kernel->constants)
+      fail("writes to the constant " + std::string(global->name));
+    if (!isWithin(place, bytes, global->bytes, global->size))
+      fail((isWrite ? "writes over the end of " : "reads over the end of ") +
+           std::string(global->name));
+    return pointer;
+  }
+  if (isWithin(place, bytes, stackOf(block.current), stackBytes))
+    return pointer;
+  fail((isWrite ? "writes " : "reads ") + memory.describe(address, bytes));
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+static void beginBlock() {
+  for (const Global &global : block.kernel->shared)
+    std::memset(global.bytes, 0xff, global.size); // NaN
+  block.ready.clear();
+  block.atBarrier = 0;
+  block.numLeft = block.numThreads;
+  for (unsigned i = 0; i < block.numThreads; ++i) {
+    auto **top = reinterpret_cast<void **>(stackOf(i) + stackBytes - 64);
+    *--top = nullptr; // aligned as behind a call
+    *--top = reinterpret_cast<void *>(runThread);
+    top -= 6; // registers
+    block.threads[i] = {};
+    block.threads[i].place = top;
+    block.ready.push_back(i);
+  }
+}
+
+static std::string describeDeadlock() {
+  for (unsigned i = 0; i < block.numThreads; ++i)
+    if (!block.threads[i].isDone)
+      return "kernel " + block.kernel->name + ", block " + std::to_string(block.index) +
+             ", thread " + std::to_string(i) + ": waits at " + nameOf(block.threads[i].meeting) +
+             " for threads that never come";
+  return "";
+}
+
+static void runBlock() {
+  beginBlock();
+  while (!block.ready.empty()) {
+    std::swap(block.ready[nextRandom() % block.ready.size()], block.ready.back());
+    block.current = block.ready.back();
+    block.ready.pop_back();
+    switchTo(&home, block.threads[block.current].place);
+    if (!block.finding.empty())
+      return;
+  }
+  if (block.numLeft)
+    block.finding = describeDeadlock();
+}
+
+std::string fake::run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments) {
+  block.kernel = &kernel;
+  block.arguments = arguments;
+  block.blocks = blocks;
+  block.numThreads = threads;
+  block.finding.clear();
+  for (block.index = 0; block.index < blocks && block.finding.empty(); ++block.index)
+    runBlock();
+  return block.finding;
+}
