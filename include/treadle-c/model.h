@@ -199,7 +199,7 @@ typedef struct treadle_open_params {
   size_t struct_size;
   /* Path of the packed weights; NULL unless the weights are external. */
   const char *weights;
-  /* "cpu" or NULL: cpu. Or "cuda", the first NVIDIA GPU, "cuda:1" the second:
+  /* "cpu" or NULL: cpu. Or cuda, the first NVIDIA GPU; cuda:1, the second; ...:
    * the library must be compiled for GPUs as well. Weights and sessions then lie in
    * the GPU's memory, which is taken at full size when they are made. A library's
    * saved sessions are the same on both devices. */

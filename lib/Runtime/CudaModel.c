@@ -276,12 +276,11 @@ treadle_status treadle_cuda_open(treadle_model *model, const char *device,
   if (!CALL(cuCtxPushCurrent_v2, context))
     return TREADLE_STATUS_DEVICE;
   status = fillDevice(opening, model, name, level);
-  bool popped = cuda->driver.cuCtxPopCurrent_v2(&context) == 0;
-  if (status == TREADLE_STATUS_OK && !popped) {
-    treadle_format(message, messageSize,
-                   "CUDA driver: cuCtxPopCurrent_v2 failed");
+  treadle_cuda_result popped = cuda->driver.cuCtxPopCurrent_v2(&context);
+  // The first error says more.
+  if (status == TREADLE_STATUS_OK &&
+      !succeeds(opening, popped, "cuCtxPopCurrent_v2"))
     status = TREADLE_STATUS_DEVICE;
-  }
   return status;
 }
 

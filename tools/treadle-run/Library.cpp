@@ -51,7 +51,8 @@ static bool isCut(const std::string &path) {
 }
 
 Library::Library(const Options &options)
-    : weightsPath(options.weights), mostThreads(options.threads) {
+    : weightsPath(options.weights), mostThreads(options.threads),
+      device(options.device), driver(options.driver) {
   // Without a slash, dlopen would search the system's folders instead.
   std::string path = options.library;
   if (path.find('/') == std::string::npos)
@@ -85,6 +86,8 @@ void Library::open() {
   params.struct_size = sizeof(params);
   params.weights = weightsPath.empty() ? nullptr : weightsPath.c_str();
   params.threads = mostThreads;
+  params.device = device.empty() ? nullptr : device.c_str();
+  params.cuda_driver = driver.empty() ? nullptr : driver.c_str();
   char message[512];
   treadle_model *model;
   if (table->model_open(&params, &model, message, sizeof(message)) !=

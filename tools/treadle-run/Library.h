@@ -54,6 +54,7 @@ private:
   treadle_model_info description;
   std::string weightsPath;
   int32_t mostThreads; ///< as asked for
+  std::string device, driver;
   std::unique_ptr<treadle_model, Closer> opened{nullptr, Closer{nullptr}};
 };
 

@@ -58,6 +58,11 @@ Options of --ids, --bench and --profile:
   --threads=N       threads that may run a call together, where it is worth it
                     (default: one for each processor)
 
+Options of --ids and --selftest:
+  --device=NAME     where to run: cpu (default), or cuda for the first NVIDIA GPU,
+                    cuda:1 for the second, if the library is compiled for GPUs
+  --cuda-driver=FILE  the driver of a cuda device (default: libcuda.so.1)
+
 Options of all but --info:
   --weights=FILE    packed weights; default for an OUT.so without any: OUT.weights
 
@@ -77,6 +82,8 @@ enum Scope : unsigned {
   Generating = 1u << unsigned(Action::Generate),
   Profiling = 1u << unsigned(Action::Profile),
   Counting = Generating | Profiling,
+  // What is measured is compared with what the CPU can do.
+  Placed = Generating | 1u << unsigned(Action::SelfTest),
   Running = Counting | 1u << unsigned(Action::Bench),
 };
 
@@ -224,6 +231,16 @@ makeFlags(Options &options, std::optional<Action> &action, bool &conflict) {
        [&options](const std::string &text) {
          return setInteger(text, 1, options.threads);
        }},
+      {"--device", Placed, Takes::Value,
+       [&options](const std::string &text) -> std::string {
+         options.device = text;
+         return text.empty() ? "a device" : "";
+       }},
+      {"--cuda-driver", Placed, Takes::Value,
+       [&options](const std::string &text) -> std::string {
+         options.driver = text;
+         return text.empty() ? "a file" : "";
+       }},
       {"--progress", AllActions, Takes::Value,
        [&options](const std::string &text) -> std::string {
          options.progress = text == "auto";
@@ -294,6 +311,8 @@ static std::string actionsOf(Scope scope) {
     return "--ids or --profile";
   case Running:
     return "--ids, --bench or --profile";
+  case Placed:
+    return "--ids or --selftest";
   case Opening:
     return "--verify, --selftest, --bench, --profile or --ids";
   case AllActions:

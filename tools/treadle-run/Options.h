@@ -41,6 +41,8 @@ struct Options {
   bool recompute = false; ///< on_full
   int64_t context = 0;    ///< 0: the library's
   int32_t threads = 0;    ///< of the model at most; 0: one for each processor
+  std::string device;     ///< empty: the CPU
+  std::string driver;     ///< of the device; empty: the system's
   bool progress = true;   ///< a line on a terminal for what takes long
 };
 

@@ -33,7 +33,7 @@ struct Failure {
 };
 
 struct LoadedModule {
-  std::unique_ptr<fake::Module> code; ///< null: code for a real GPU
+  std::shared_ptr<fake::Module> code; ///< null: code for a real GPU
 };
 
 struct Driver {
@@ -169,6 +169,7 @@ int cuGetErrorName(int error, const char **name) {
       {invalidContext, "CUDA_ERROR_INVALID_CONTEXT"},
       {invalidHandle, "CUDA_ERROR_INVALID_HANDLE"},
       {notFound, "CUDA_ERROR_NOT_FOUND"},
+      {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"},
       {launchFailed, "CUDA_ERROR_LAUNCH_FAILED"},
   };
   auto found = names.find(error);
@@ -252,22 +253,29 @@ int cuCtxPopCurrent_v2(void **context) {
 // Code
 //===----------------------------------------------------------------------===//
 
+static bool isMachineCode(const void *image) { return !std::memcmp(image, "\177ELF", 4); }
+
+/// 80 of sm_80: of the ELF header's flags the second byte, as ptxas 13 writes it.
+static unsigned levelOfMachineCode(const void *image) {
+  uint32_t flags;
+  std::memcpy(&flags, static_cast<const char *>(image) + 48, sizeof flags);
+  return flags >> 8 & 0xff;
+}
+
 int cuModuleLoadData(void **handle, const void *image) {
   BEGIN("cuModuleLoadData", true);
   auto module = std::make_unique<LoadedModule>();
-  const char *kind = "bitcode";
-  if (!std::memcmp(image,
-                   "\x7f"
-                   "ELF",
-                   4)) {
-    kind = "cubin";
+  std::string kind = "bitcode";
+  if (isMachineCode(image)) {
+    kind = "cubin:sm_" + std::to_string(levelOfMachineCode(image));
   } else if (!std::memcmp(image, "//", 2)) {
-    kind = "ptx";
+    const char *level = std::strstr(static_cast<const char *>(image), ".target ");
+    kind = "ptx:" + (level ? std::string(level + 8, std::strcspn(level + 8, ",\n")) : "");
   } else if (llvm::Error error = compile(image).moveInto(module->code)) {
     driver.finding = llvm::toString(std::move(error));
     return invalidImage;
   }
-  driver.loaded += (driver.loaded.empty() ? "" : " ") + std::string(kind);
+  driver.loaded += (driver.loaded.empty() ? "" : " ") + kind;
   *handle = *driver.modules.insert(module.release()).first;
   return success;
 }
@@ -330,9 +338,14 @@ int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned 
 // Memory
 //===----------------------------------------------------------------------===//
 
+/// A test may take memory away while it is used.
+static uint64_t available() {
+  return driver.memoryBytes - std::min(driver.memoryBytes, memory.getUsed());
+}
+
 int cuMemGetInfo_v2(size_t *free, size_t *total) {
   BEGIN("cuMemGetInfo_v2", true);
-  *free = driver.memoryBytes - memory.getUsed();
+  *free = available();
   *total = driver.memoryBytes;
   return success;
 }
@@ -341,7 +354,7 @@ int cuMemAlloc_v2(uint64_t *address, size_t size) {
   BEGIN("cuMemAlloc_v2", true);
   if (!size)
     return invalidValue;
-  if (size > driver.memoryBytes - memory.getUsed())
+  if (size > available())
     return outOfMemory;
   *address = memory.allocate(size);
   return success;

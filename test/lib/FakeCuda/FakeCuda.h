@@ -47,6 +47,7 @@ enum Result : int {
   invalidContext = 201,
   invalidHandle = 400,
   notFound = 500,
+  illegalAddress = 700,
   launchFailed = 719,
 };
 
@@ -110,8 +111,9 @@ public:
   virtual Kernel *find(const std::string &name) = 0;
 };
 
-/// Compiles bitcode, or says why it cannot.
-llvm::Expected<std::unique_ptr<Module>> compile(const void *bitcode);
+/// Compiles bitcode, or says why it cannot. The same bitcode is compiled once: tests load
+/// it again and again.
+llvm::Expected<std::shared_ptr<Module>> compile(const void *bitcode);
 
 //===----------------------------------------------------------------------===//
 // Threads.cpp

@@ -316,7 +316,8 @@ Kernel *CompiledModule::find(const std::string &name) {
   return description.isReady ? &kernel : nullptr;
 }
 
-Expected<std::unique_ptr<fake::Module>> fake::compile(const void *image) {
+Expected<std::shared_ptr<fake::Module>> fake::compile(const void *image) {
+  static std::map<std::string, std::shared_ptr<fake::Module>> compiled;
   // The wrapper: five words, of which the third and fourth say where the bitcode is.
   auto word = [&](unsigned i) {
     return support::endian::read32le(static_cast<const char *>(image) + 4 * i);
@@ -324,5 +325,13 @@ Expected<std::unique_ptr<fake::Module>> fake::compile(const void *image) {
   if (word(0) != 0x0b17c0de)
     return makeError("no bitcode in a wrapper that tells its size");
   StringRef bytes(static_cast<const char *>(image) + word(2), word(3));
-  return CompiledModule::create(MemoryBufferRef(bytes, "kernels"));
+  std::shared_ptr<fake::Module> &module = compiled[bytes.str()];
+  if (module)
+    return module;
+  Expected<std::unique_ptr<fake::Module>> created =
+      CompiledModule::create(MemoryBufferRef(bytes, "kernels"));
+  if (!created)
+    return created.takeError();
+  module = std::move(*created);
+  return module;
 }
