@@ -4,9 +4,11 @@ What the CPU's numbers are worth, other tests say.
 """
 
 import ctypes
+import functools
 import os
 import re
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,13 +98,25 @@ def compile_case(compile_library: Compile, folder: Path, case: Case, **options: 
 #
 
 
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory, compile_library: Compile) -> Callable[[str], Path]:
+    """A library of the first case of a family, by its name and dtype."""
+
+    @functools.cache
+    def get(name: str) -> Path:
+        family, dtype = name.split("-")
+        # Many rows and few are different tiles.
+        rows = [1, 16] if dtype == "f32" else [1, 4]
+        return compile_case(
+            compile_library, tmp_path_factory.mktemp(name), FAMILIES[family].CASES[0], dtype=dtype, rows=rows
+        )
+
+    return get
+
+
 @pytest.fixture(scope="module", params=[f"{family}-{dtype}" for family in FAMILIES for dtype in ("f32", "bf16")])
-def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, compile_library: Compile) -> Path:
-    family, dtype = request.param.split("-")
-    folder = tmp_path_factory.mktemp(request.param)
-    # Many rows and few are different tiles.
-    rows = [1, 16] if dtype == "f32" else [1, 4]
-    return compile_case(compile_library, folder, FAMILIES[family].CASES[0], dtype=dtype, rows=rows)
+def library(request: pytest.FixtureRequest, libraries: Callable[[str], Path]) -> Path:
+    return libraries(request.param)
 
 
 @pytest.fixture
@@ -119,8 +133,8 @@ def tokens(model: treadle.Model, count: int) -> tuple[NDArray, NDArray]:
 def test_everything_is_the_cpus(devices: tuple[treadle.Model, treadle.Model]) -> None:
     cpu, cuda = devices
     period = cpu.info["period"]
-    # Whole chunks, padded ones, decode; past a turn. The last tokens after each way to go back.
-    pieces = [16, 1, 13, 2, *([period] if period else []), 1]
+    # Whole chunks, padded ones, decode; with a turn early on. The last token after each way to go back.
+    pieces = [16, 1, 13, 2, 1]
     ids, mask = tokens(cpu, sum(pieces))
     loops = min(2, cpu.info["max_loops"])
     ours, theirs = cpu.session(loops=loops, poison=True), cuda.session(loops=loops, poison=True)
@@ -135,6 +149,9 @@ def test_everything_is_the_cpus(devices: tuple[treadle.Model, treadle.Model]) ->
     for count in pieces[:-1]:
         step(start, count, "last" if count == 13 else "all")
         start += count
+        if period and count == 16:
+            ours.turn()
+            theirs.turn()
     assert ours.position == theirs.position
     marks = ours.checkpoint(), theirs.checkpoint()
     fork, blob = theirs.fork(), theirs.save()
@@ -172,9 +189,9 @@ def test_everything_is_the_cpus(devices: tuple[treadle.Model, treadle.Model]) ->
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, compile_library: Compile) -> Path:
+def small(libraries: Callable[[str], Path]) -> Path:
     """A model that has fixed and ring states as well."""
-    return compile_case(compile_library, tmp_path_factory.mktemp("small"), FAMILIES["neollm"].CASES[0])
+    return libraries("neollm-f32")
 
 
 @pytest.fixture
@@ -185,6 +202,17 @@ def cuda(small: Path, driver: Driver) -> Iterator[treadle.Model]:
 
 def test_the_library_checks_itself(cuda: treadle.Model) -> None:
     assert cuda.selftest().invariance_rows > 16
+
+
+def test_treadle_run(small: Path, driver: Driver, request: pytest.FixtureRequest) -> None:
+    program = request.config.getoption("--treadle-build").resolve() / "bin/treadle-run"
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([program, small, "--ids=1,2,3", "-n", "4", *arguments], capture_output=True, text=True)
+        return done.stdout or done.stderr
+
+    assert run() == run("--device=cuda", f"--cuda-driver={driver.path}")
+    assert "error: device 'cuda': cannot open the CUDA driver: " in run("--device=cuda", "--cuda-driver=/nowhere")
 
 
 def test_beyond_the_context(cuda: treadle.Model, small: Path) -> None:

@@ -11,10 +11,12 @@
 // very IR that becomes PTX. Each thread of a block is a fiber; all threads of a block
 // take part, in an order that changes.
 //
-// It finds what a GPU would let pass or answer with nonsense: every access of a
-// kernel is checked, addresses of the device mean nothing to the host, and work of
-// a stream is done when somebody waits for it and not before. What is found ends the
-// kernel, and every later call says so, as with a real driver.
+// It finds what a GPU would let pass or answer with nonsense: accesses of a kernel that
+// are out of bounds, or that no barrier orders, waiting for threads that never come;
+// addresses of the device that the host follows; host memory that is used again before
+// a stream has read it, since its work is done when somebody waits for it and not
+// before. What is found ends the kernel, and every later call says so, as with a real
+// driver.
 //
 //   Driver.cpp   the functions of the driver, and those that tests steer it by
 //   Memory.cpp   memory of the device
@@ -55,11 +57,24 @@ enum Result : int {
 // Memory.cpp
 //===----------------------------------------------------------------------===//
 
+/// An access of one byte: in which launch, by which thread, and how often that had met
+/// others before.
+struct Access {
+  uint32_t launch = 0, block = 0, thread = 0;
+  uint32_t blockBarriers = 0, warpBarriers = 0;
+};
+
+/// The last accesses of one byte.
+struct Trace {
+  Access write, read;
+};
+
 /// One piece of the device's memory. Its address is one that the host cannot use.
 struct Allocation {
   uint64_t address, size;
   int64_t number; ///< counted from the first one
   std::unique_ptr<uint8_t[]> bytes;
+  std::vector<Trace> traces; ///< by byte; empty before a kernel comes
 };
 
 class DeviceMemory {
@@ -69,6 +84,8 @@ public:
   /// Where `size` bytes at `address` are on the host; null unless they are of one
   /// allocation.
   uint8_t *find(uint64_t address, uint64_t size);
+  /// The traces of the same bytes.
+  Trace *findTraces(uint64_t address, uint64_t size);
   /// What is wrong with an access that `find` has no answer to.
   std::string describe(uint64_t address, uint64_t size) const;
 
@@ -77,9 +94,10 @@ public:
 
 private:
   const Allocation *below(uint64_t address) const;
+  bool findLast(uint64_t address, uint64_t size);
 
   std::map<uint64_t, Allocation> allocations; ///< by address
-  const Allocation *last = nullptr;           ///< where the last access was
+  Allocation *last = nullptr;                 ///< where the last access was
   uint64_t used = 0, next = 0, numbers = 0;
 };
 
@@ -94,6 +112,7 @@ struct Global {
   uint8_t *bytes;
   uint64_t size;
   const char *name;
+  mutable std::vector<Trace> traces; ///< by byte, of shared memory
 };
 
 struct Kernel {

@@ -28,7 +28,7 @@ uint64_t DeviceMemory::allocate(uint64_t size) {
   uint64_t address = next;
   // No address is given twice, and there is a gap behind each piece.
   next += (size + 2 * unit - 1) / unit * unit;
-  Allocation allocation{address, size, int64_t(numbers++), std::make_unique<uint8_t[]>(size)};
+  Allocation allocation{address, size, int64_t(numbers++), std::make_unique<uint8_t[]>(size), {}};
   // A signalling NaN as f32 and as bf16.
   for (uint64_t i = 0; i < size; ++i)
     allocation.bytes[i] = i % 2 ? 0x7f : 0xa0;
@@ -58,12 +58,22 @@ static bool holds(const Allocation *allocation, uint64_t address, uint64_t size)
          size <= allocation->size - (address - allocation->address);
 }
 
+bool DeviceMemory::findLast(uint64_t address, uint64_t size) {
+  if (!holds(last, address, size))
+    last = const_cast<Allocation *>(below(address));
+  return holds(last, address, size);
+}
+
 uint8_t *DeviceMemory::find(uint64_t address, uint64_t size) {
-  if (!holds(last, address, size))
-    last = below(address);
-  if (!holds(last, address, size))
+  return findLast(address, size) ? last->bytes.get() + (address - last->address) : nullptr;
+}
+
+Trace *DeviceMemory::findTraces(uint64_t address, uint64_t size) {
+  if (!findLast(address, size))
     return nullptr;
-  return last->bytes.get() + (address - last->address);
+  if (last->traces.empty())
+    last->traces.resize(last->size);
+  return last->traces.data() + (address - last->address);
 }
 
 std::string DeviceMemory::describe(uint64_t address, uint64_t size) const {

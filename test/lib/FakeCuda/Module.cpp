@@ -14,14 +14,15 @@
 
 #include "FakeCuda.h"
 
-#include "llvm/Bitcode/BitcodeReader.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/Verifier.h"
+#include "llvm/IRReader/IRReader.h"
 #include "llvm/Support/Endian.h"
+#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 
 using namespace llvm;
@@ -102,7 +103,7 @@ static Error replaceIntrinsics(llvm::Module &module) {
     if (!function.isDeclaration() || !function.getName().starts_with("llvm.nvvm."))
       continue;
     std::string name = function.getName().str();
-    if (!findFunction(name))
+    if (!function.use_empty() && !findFunction(name))
       return makeError("the intrinsic " + name + ", which this driver does not know");
     Function *own = Function::Create(function.getFunctionType(), Function::ExternalLinkage,
                                      "fake." + name, module);
@@ -167,7 +168,7 @@ struct Description {
 
 class CompiledModule : public fake::Module {
 public:
-  static Expected<std::unique_ptr<fake::Module>> create(MemoryBufferRef bitcode);
+  static Expected<std::unique_ptr<fake::Module>> create(MemoryBufferRef ir);
   Kernel *find(const std::string &name) override;
 
 private:
@@ -243,7 +244,7 @@ Error CompiledModule::compile(std::unique_ptr<llvm::Module> module,
   return jit->addIRModule(orc::ThreadSafeModule(std::move(module), std::move(context)));
 }
 
-Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef bitcode) {
+Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef ir) {
   static const bool once = [] {
     InitializeNativeTarget();
     InitializeNativeTargetAsmPrinter();
@@ -251,10 +252,11 @@ Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef b
   }();
   (void)once;
   auto context = std::make_unique<LLVMContext>();
-  Expected<std::unique_ptr<llvm::Module>> parsed = parseBitcodeFile(bitcode, *context);
+  SMDiagnostic problem;
+  std::unique_ptr<llvm::Module> parsed = parseIR(ir, problem, *context);
   if (!parsed)
-    return parsed.takeError();
-  llvm::Module &module = **parsed;
+    return makeError(problem.getMessage());
+  llvm::Module &module = *parsed;
   auto result = std::make_unique<CompiledModule>();
   if (Error error = result->describe(module))
     return std::move(error);
@@ -284,7 +286,7 @@ Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef b
   raw_string_ostream os(message);
   if (verifyModule(module, &os))
     return makeError(message);
-  if (Error error = result->compile(std::move(*parsed), std::move(context)))
+  if (Error error = result->compile(std::move(parsed), std::move(context)))
     return std::move(error);
   return result;
 }
@@ -307,7 +309,7 @@ Kernel *CompiledModule::find(const std::string &name) {
     return &kernel;
   auto addGlobals = [&](const auto &from, std::vector<Global> &to) {
     for (const auto &[symbol, size] : from)
-      to.push_back({lookup(symbol), size, symbol.c_str()});
+      to.push_back({lookup(symbol), size, symbol.c_str(), {}});
   };
   addGlobals(description.shared, kernel.shared);
   addGlobals(description.constants, kernel.constants);
@@ -316,22 +318,32 @@ Kernel *CompiledModule::find(const std::string &name) {
   return description.isReady ? &kernel : nullptr;
 }
 
-Expected<std::shared_ptr<fake::Module>> fake::compile(const void *image) {
-  static std::map<std::string, std::shared_ptr<fake::Module>> compiled;
+/// Tests of the driver give it text, which ends with a NUL.
+static Expected<StringRef> findIR(const void *image) {
+  auto *bytes = static_cast<const char *>(image);
+  if (*bytes == ';')
+    return StringRef(bytes);
   // The wrapper: five words, of which the third and fourth say where the bitcode is.
-  auto word = [&](unsigned i) {
-    return support::endian::read32le(static_cast<const char *>(image) + 4 * i);
-  };
+  auto word = [&](unsigned i) { return support::endian::read32le(bytes + 4 * i); };
   if (word(0) != 0x0b17c0de)
     return makeError("no bitcode in a wrapper that tells its size");
-  StringRef bytes(static_cast<const char *>(image) + word(2), word(3));
-  std::shared_ptr<fake::Module> &module = compiled[bytes.str()];
-  if (module)
-    return module;
+  return StringRef(bytes + word(2), word(3));
+}
+
+Expected<std::shared_ptr<fake::Module>> fake::compile(const void *image) {
+  static std::map<std::string, std::shared_ptr<fake::Module>> compiled;
+  Expected<StringRef> ir = findIR(image);
+  if (!ir)
+    return ir.takeError();
+  // A buffer of its own, whose NUL the parser wants.
+  auto [place, isNew] = compiled.try_emplace(ir->str());
+  if (!isNew)
+    return place->second;
   Expected<std::unique_ptr<fake::Module>> created =
-      CompiledModule::create(MemoryBufferRef(bytes, "kernels"));
-  if (!created)
+      CompiledModule::create(MemoryBufferRef(place->first, "kernels"));
+  if (!created) {
+    compiled.erase(place);
     return created.takeError();
-  module = std::move(*created);
-  return module;
+  }
+  return place->second = std::move(*created);
 }

@@ -14,6 +14,7 @@
 
 #include "FakeCuda.h"
 
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include <cstring>
 #include <sys/mman.h>
 
@@ -30,6 +31,8 @@ struct Thread {
   Meeting meeting;
   uint32_t members; ///< of its warp; 0: does not wait
   uint32_t value, source, result;
+  /// Barriers of the warp that it has passed, and whom it met at the last one.
+  uint32_t warpBarriers, met;
 };
 
 /// The block that runs.
@@ -39,7 +42,7 @@ struct Block {
   unsigned index, blocks, numThreads, current, numLeft;
   Thread threads[mostThreads];
   std::vector<unsigned> ready;
-  unsigned atBarrier;
+  unsigned atBarrier, barriers, launch;
   std::string finding;
 };
 } // namespace
@@ -142,6 +145,10 @@ static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t
         fail("reads the value of a thread that is not there in a shuffle");
       thread.result = block.threads[first + thread.source].value;
     }
+    if (meeting == Meeting::warpBarrier) {
+      ++thread.warpBarriers;
+      thread.met = members;
+    }
     thread.members = 0;
     if (first + other != block.current)
       block.ready.push_back(first + other);
@@ -171,6 +178,7 @@ static void blockBarrier() {
   if (++block.atBarrier != block.numThreads)
     return giveWay();
   block.atBarrier = 0;
+  ++block.barriers;
   for (unsigned i = 0; i < block.numThreads; ++i) {
     block.threads[i].members = 0;
     if (i != block.current)
@@ -228,14 +236,52 @@ static const Global *findGlobal(const std::vector<Global> &globals, const uint8_
   return nullptr;
 }
 
+/// Whether an access came before what the present thread does now, in every order that
+/// the threads might run in. A shuffle orders nothing.
+static bool isOrdered(const Access &access, bool isShared) {
+  if (access.launch != block.launch)
+    return true;
+  // Each block has shared memory of its own.
+  if (access.block != block.index)
+    return isShared;
+  const Thread &self = block.threads[block.current];
+  if (access.thread == block.current || access.blockBarriers != block.barriers)
+    return true;
+  bool hasMet = access.thread / warpThreads == block.current / warpThreads &&
+                (self.met >> access.thread % warpThreads & 1);
+  return hasMet && access.warpBarriers < self.warpBarriers;
+}
+
+/// Notes an access down, and fails where another one is not ordered before it.
+static void trace(Trace *traces, uint64_t bytes, bool isWrite, bool isShared,
+                  llvm::function_ref<std::string()> where) {
+  const Thread &self = block.threads[block.current];
+  const Access access{block.launch, block.index, block.current, block.barriers, self.warpBarriers};
+  auto race = [&](const Access &other, const char *did) {
+    fail((isWrite ? "writes " : "reads ") + where() + ", which thread " +
+         std::to_string(other.thread) + " of block " + std::to_string(other.block) + " has " + did +
+         " with no barrier in between");
+  };
+  for (uint64_t i = 0; i < bytes; ++i) {
+    if (!isOrdered(traces[i].write, isShared))
+      race(traces[i].write, "written");
+    if (isWrite && !isOrdered(traces[i].read, isShared))
+      race(traces[i].read, "read");
+    (isWrite ? traces[i].write : traces[i].read) = access;
+  }
+}
+
 void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite) {
   auto *place = static_cast<uint8_t *>(pointer);
   auto address = reinterpret_cast<uint64_t>(pointer);
   if (address % alignment)
     fail((isWrite ? "writes " : "reads ") + std::to_string(bytes) +
          " bytes at an address that is no multiple of " + std::to_string(alignment));
-  if (uint8_t *found = memory.find(address, bytes))
-    return found;
+  if (Trace *traces = memory.findTraces(address, bytes)) {
+    trace(traces, bytes, isWrite, /*isShared=*/false,
+          [&] { return memory.describe(address, bytes); });
+    return memory.find(address, bytes);
+  }
   for (const auto *globals : {&block.kernel->shared, &block.kernel->constants}) {
     const Global *global = findGlobal(*globals, place);
     if (!global)
@@ -245,6 +291,13 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
     if (!isWithin(place, bytes, global->bytes, global->size))
       fail((isWrite ? "writes over the end of " : "reads over the end of ") +
            std::string(global->name));
+    if (globals == &block.kernel->shared) {
+      global->traces.resize(global->size);
+      trace(global->traces.data() + (place - global->bytes), bytes, isWrite, /*isShared=*/true,
+            [&] {
+              return "offset " + std::to_string(place - global->bytes) + " of " + global->name;
+            });
+    }
     return pointer;
   }
   if (isWithin(place, bytes, stackOf(block.current), stackBytes))
@@ -261,7 +314,7 @@ static void beginBlock() {
   for (const Global &global : block.kernel->shared)
     std::memset(global.bytes, 0xff, global.size); // NaN
   block.ready.clear();
-  block.atBarrier = 0;
+  block.atBarrier = block.barriers = 0;
   block.numLeft = block.numThreads;
   for (unsigned i = 0; i < block.numThreads; ++i) {
     auto **top = reinterpret_cast<void **>(stackOf(i) + stackBytes - 64);
@@ -303,6 +356,7 @@ std::string fake::run(const Kernel &kernel, unsigned blocks, unsigned threads, v
   block.blocks = blocks;
   block.numThreads = threads;
   block.finding.clear();
+  ++block.launch;
   for (block.index = 0; block.index < blocks && block.finding.empty(); ++block.index)
     runBlock();
   return block.finding;

@@ -1,0 +1,183 @@
+"""What the driver of test/lib/FakeCuda finds wrong with a kernel: each of these would pass on many a GPU, or hang it."""
+
+import ctypes
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+THREADS, FLOATS = 32, 32
+LAUNCH_FAILED = 719
+# Thread i has its float of `x` in %place, and of `shared` in %other; %before is that of the thread below it.
+PRELUDE = """
+  %thread = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %block = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+  %below = add i32 %thread, 31
+  %wrapped = and i32 %below, 31
+  %isFirst = icmp eq i32 %thread, 0
+  %place = getelementptr float, ptr %x, i32 %thread
+  %other = getelementptr float, ptr addrspace(3) @shared, i32 %thread
+  %before = getelementptr float, ptr addrspace(3) @shared, i32 %wrapped
+"""
+MODULE = """; a kernel
+target triple = "nvptx64-nvidia-cuda"
+@shared = internal addrspace(3) global [32 x float] undef
+@table = private constant [4 x float] zeroinitializer
+declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+declare i32 @llvm.nvvm.shfl.sync.idx.i32(i32, i32, i32, i32)
+declare void @llvm.nvvm.bar.warp.sync(i32)
+declare void @llvm.nvvm.barrier0()
+declare void @llvm.nvvm.membar.gl()
+define ptx_kernel void @kernel(ptr %x, float %f, i1 %b) "nvvm.reqntid"="32" {
+"""
+BARRIER = "  call void @llvm.nvvm.bar.warp.sync(i32 -1)\n"
+EXCHANGE = f"""
+  store float %f, ptr addrspace(3) %other
+{BARRIER}
+  %value = load float, ptr addrspace(3) %before
+{BARRIER}
+  store float %value, ptr %place
+"""
+
+
+class Cuda:
+    """The driver, with a context, a stream and a buffer of 32 floats that are 0."""
+
+    def __init__(self, path: Path):
+        self.library = ctypes.CDLL(str(path))
+        self.library.fakeCudaReset()
+        self.stream, self.buffer, context = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_void_p()
+        self.call("cuInit", 0)
+        self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
+        self.call("cuCtxPushCurrent_v2", context)
+        self.call("cuStreamCreate", ctypes.byref(self.stream), 1)
+        self.call("cuMemAlloc_v2", ctypes.byref(self.buffer), 4 * FLOATS)
+        self.call("cuMemsetD8Async", self.buffer, 0, 4 * FLOATS, self.stream)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        result = getattr(self.library, name)(*arguments)
+        if result:
+            text = ctypes.c_char_p()
+            self.library.cuGetErrorString(result, ctypes.byref(text))
+            raise RuntimeError(f"{result}: {(text.value or b'').decode()}")
+
+    def run(self, body: str, blocks: int = 1, threads: int = THREADS, address: int | None = None) -> list[float]:
+        """What the buffer holds when a kernel has run."""
+        module, function = ctypes.c_void_p(), ctypes.c_void_p()
+        code = f"{MODULE}{PRELUDE}{body}\n  ret void\n}}\n".encode()
+        self.call("cuModuleLoadData", ctypes.byref(module), code)
+        try:
+            self.call("cuModuleGetFunction", ctypes.byref(function), module, b"kernel")
+            values = ctypes.c_uint64(self.buffer.value if address is None else address), ctypes.c_float(2), ctypes.c_bool(1)
+            arguments = (ctypes.c_void_p * 3)(*map(ctypes.addressof, values))
+            self.call("cuLaunchKernel", function, blocks, 1, 1, threads, 1, 1, 0, self.stream, arguments, None)
+            found = (ctypes.c_float * FLOATS)()
+            self.call("cuMemcpyDtoHAsync_v2", found, self.buffer, 4 * FLOATS, self.stream)
+            assert not any(found), "work is done before anybody waits for it"
+            self.call("cuStreamSynchronize", self.stream)
+            return list(found)
+        finally:
+            self.library.cuModuleUnload(module)
+
+    def close(self) -> None:
+        self.library.fakeCudaReset()
+        self.call("cuMemFree_v2", self.buffer)
+        self.call("cuStreamDestroy_v2", self.stream)
+        self.call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+        self.call("cuDevicePrimaryCtxRelease_v2", 0)
+
+
+@pytest.fixture
+def cuda(request: pytest.FixtureRequest) -> Iterator[Cuda]:
+    path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
+    if not path.exists():
+        pytest.skip("this platform has no fake driver")
+    driver = Cuda(path)
+    yield driver
+    driver.close()
+
+
+def finds(text: str, result: int = LAUNCH_FAILED) -> Any:
+    return pytest.raises(RuntimeError, match=f"^{result}: .*{re.escape(text)}")
+
+
+def test_right_kernels_run(cuda: Cuda) -> None:
+    assert cuda.run(EXCHANGE) == [2.0] * FLOATS
+    assert cuda.run(EXCHANGE.replace("bar.warp.sync(i32 -1)", "barrier0()")) == [2.0] * FLOATS
+    rotated = """
+  %got = call i32 @llvm.nvvm.shfl.sync.idx.i32(i32 -1, i32 %thread, i32 %wrapped, i32 31)
+  %number = uitofp i32 %got to float
+  store float %number, ptr %place
+"""
+    assert cuda.run(rotated) == [float((i + 31) % 32) for i in range(FLOATS)]
+    # Halves of a warp, as the compiler's kernels take them.
+    halves = rotated.replace("i32 -1", "i32 %half").replace("i32 31)", "i32 4127)")
+    halves = "  %isLow = icmp ult i32 %thread, 16\n  %half = select i1 %isLow, i32 65535, i32 -65536\n" + halves
+    assert cuda.run(halves) == [float(i // 16 * 16 + (i + 15) % 16) for i in range(FLOATS)]
+
+
+def test_bounds(cuda: Cuda) -> None:
+    with finds("kernel kernel, block 0, thread 31: writes 4 bytes at offset 128 of buffer "):
+        cuda.run("  %next = getelementptr float, ptr %place, i32 1\n  store float %f, ptr %next")
+    cuda.library.fakeCudaReset()
+    with finds("reads 4 bytes that are not the device's"):
+        number = ctypes.c_float()
+        cuda.run("  %value = load float, ptr %x\n", address=ctypes.addressof(number))
+    cuda.library.fakeCudaReset()
+    with finds("writes 4 bytes at an address that is no multiple of 4"):
+        cuda.run("  %odd = getelementptr i8, ptr %place, i32 2\n  store float %f, ptr %odd")
+    cuda.library.fakeCudaReset()
+    with finds("reads over the end of shared"):
+        cuda.run("  %last = getelementptr i8, ptr addrspace(3) %other, i32 2\n  %v = load i64, ptr addrspace(3) %last, align 2")
+    cuda.library.fakeCudaReset()
+    with finds("writes to the constant table"):
+        cuda.run("  store float %f, ptr @table")
+
+
+def test_races(cuda: Cuda) -> None:
+    for gone in (0, 1):
+        parts = EXCHANGE.split(BARRIER)
+        mutant = parts[0] + (BARRIER if gone else "") + parts[1] + ("" if gone else BARRIER) + parts[2]
+        if gone:  # what the second barrier is for
+            mutant += "  store float %f, ptr addrspace(3) %other"
+        with finds("of shared, which thread "):
+            cuda.run(mutant)
+        cuda.library.fakeCudaReset()
+    with finds(", which thread "):
+        cuda.run("  store float %f, ptr %x")
+    cuda.library.fakeCudaReset()
+    # Blocks never wait for each other.
+    with finds("of block 0 has written with no barrier in between"):
+        cuda.run("  store float %f, ptr %place", blocks=2)
+
+
+def test_meeting(cuda: Cuda) -> None:
+    def some(call: str, others: str = "") -> str:
+        return f"  br i1 %isFirst, label %one, label %rest\none:\n{call}  br label %end\nrest:\n{others}  br label %end\nend:\n"
+
+    with finds("waits at a barrier of the warp for threads that never come"):
+        cuda.run(some(BARRIER))
+    cuda.library.fakeCudaReset()
+    with finds("waits at a barrier of the block for threads that never come"):
+        cuda.run(some("  call void @llvm.nvvm.barrier0()\n"))
+    cuda.library.fakeCudaReset()
+    with finds("for others of its warp, of which thread "):
+        shuffle = "  %s = call i32 @llvm.nvvm.shfl.sync.idx.i32(i32 -1, i32 0, i32 0, i32 31)\n"
+        cuda.run(some(BARRIER, shuffle))
+    cuda.library.fakeCudaReset()
+    with finds("waits at a barrier of the warp that it is no member of"):
+        cuda.run("  call void @llvm.nvvm.bar.warp.sync(i32 1)\n")
+
+
+def test_what_it_does_not_know(cuda: Cuda) -> None:
+    with finds("the intrinsic llvm.nvvm.membar.gl, which this driver does not know", 200):
+        cuda.run("  call void @llvm.nvvm.membar.gl()")
+    with finds("kernel kernel holds inline assembly", 200):
+        cuda.run('  call void asm sideeffect "bar.sync 0;", ""()')
+    with finds("kernel kernel holds an atomic access", 200):
+        cuda.run("  %old = atomicrmw add ptr %x, i32 1 monotonic")
+    with finds("", 1):
+        cuda.run(EXCHANGE, threads=64)
