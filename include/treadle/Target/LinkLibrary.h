@@ -18,9 +18,9 @@
 
 namespace treadle {
 
-/// Adds the image and the tables of entry points and their schedules to `kernels`, as Program.h asks
-/// it of the emitter, and makes everything else internal. Without `embedWeights`
-/// the module defines empty weights.
+/// Adds the image and the tables of entry points and their schedules to `kernels`, as Program.h
+/// asks it of the emitter, and makes everything else internal. Without `embedWeights` the module
+/// defines empty weights.
 void defineProgram(llvm::Module &kernels, llvm::StringRef image, llvm::ArrayRef<EntryPoint> entries,
                    bool embedWeights);
 
