@@ -219,4 +219,10 @@ def test_what_cannot_be_profiled(run: Run, toys: Path, llama: Path) -> None:
     assert done.stderr == "treadle-run: error: the library does not say what its stages need; compile the model anew\n"
     done = run(llama, "--profile", "--behind=190")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "the context is full" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr == "treadle-run: error: 16 tokens behind 190 others: expected 192 at most, together\n"
+    for behind, tokens in (("99999999999", "1"), ("9223372036854775807", "9223372036854775807")):
+        done = run(toys / "turns.so", "--profile", f"--behind={behind}", "-n", tokens)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1
+    done = run(llama, "--profile", "--behind=99999999999", "-n", "1")
+    assert "1 tokens behind 99,999,999,999 others: expected 192 at most" in done.stderr

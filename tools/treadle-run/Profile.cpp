@@ -180,6 +180,12 @@ int treadle::run::profile(Library &library, const Options &options) {
       decoding ? TokenWork::Decode : TokenWork::Prefill;
   const uint64_t tokens = options.count.value_or(
       std::min<uint64_t>(decoding ? decodeTokens : prefillTokens, context));
+  // Without a limit of the model's, that of a count of ids in memory.
+  const uint64_t most = std::min<uint64_t>(context, 1 << 24);
+  if (tokens > most || options.behind > most - tokens)
+    exitWithError(groupDigits(tokens) + " tokens behind " +
+                  groupDigits(options.behind) + " others: expected " +
+                  groupDigits(most) + " at most, together");
   const uint64_t first = traffic.placeFor(options.behind, tokens);
 
   std::optional<Waiting> waiting;

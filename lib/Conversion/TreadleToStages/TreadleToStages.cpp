@@ -35,6 +35,11 @@ static StageShape shapeOfCore(StageCoreOpInterface core) {
   return shape;
 }
 
+static bool hasRowsAndColumns(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getRank() == 2;
+}
+
 /// Rows x outputs; tensors cell by cell, vectors by column, everything else whole.
 static StageShape shapeOfElementwise(Operation *op) {
   MLIRContext *context = op->getContext();
@@ -104,8 +109,14 @@ struct ConvertTreadleToStages
         work.push_back(op);
       return WalkResult::advance();
     });
-    for (Operation *op : work)
+    for (Operation *op : work) {
+      if (!isa<StageCoreOpInterface>(op) && !hasRowsAndColumns(op->getResult(0).getType())) {
+        op->emitOpError("has a result of ")
+            << op->getResult(0).getType() << ", expected [rows][columns]";
+        return signalPassFailure();
+      }
       wrapIntoStage(op);
+    }
   }
 };
 } // namespace

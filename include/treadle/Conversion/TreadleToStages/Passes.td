@@ -23,8 +23,10 @@ def ConvertTreadleToStagesPass : Pass<"convert-treadle-to-stages"> {
         }
 
     A core op brings its dimensions and accesses (`StageCoreOpInterface`); an
-    elementwise op runs over rows and outputs. Constants move into the body.
+    elementwise op runs over rows and outputs, so its result has these two. Constants move
+    into the body.
   }];
+  let dependentDialects = ["::treadle::TreadleDialect"];
 }
 
 def FuseEpiloguesPass : Pass<"treadle-fuse-epilogues"> {
