@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The steps of the `binary` phase, in order: translate, link the runtime, optimise,
-// emit.
+// The steps of the `binary` phase, in order: translate, define the program
+// (LinkLibrary.h), optimise, emit.
 //
 //===----------------------------------------------------------------------===//
 
