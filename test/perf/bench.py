@@ -6,6 +6,7 @@ docs/HowTo/Measure.md says how to read it.
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -202,9 +203,9 @@ def line_of(result: dict) -> str:
         size = f"  {_size(result['library_bytes'])} of code" if "library_bytes" in result else ""
         return f"{name}{result['median_seconds'] * 1e3:>8.1f} ms{result['spread']:>7.1%}{'':42}{memory}{size}"
     line = f"{name}{result['tokens_per_second']:>10,.1f}{result['spread']:>8.1%}"
-    if "program" in result:
-        return f"{line}{'':35}{result['share']:>8.1%}{memory}  {result['note']}"
     share = "void" if result["void"] else f"{result['share']:.1%}"
+    if "program" in result:
+        return f"{line}{'':35}{share:>8}{memory}  {result['note']}"
     ceiling = result["ceiling"]
     line += f"{result['rate']:>9.2f} {result['unit']:8}{ceiling['median']:>9.2f}{ceiling['spread']:>8.1%}{share:>8}"
     return f"{line}{memory}  {result['logits_hash']}"
@@ -268,10 +269,11 @@ def bench(options: argparse.Namespace) -> bool:
     baselines = Baselines(workshop.folder, _say) if options.baselines else None
     for run in runs:
         repeats = options.repeats or run.repeats
-        ours = measure(workshop, run, repeats, options.threads)
-        note(ours)
-        for theirs in baselines.measure(run, workshop.weights(run.model), repeats, ours) if baselines else []:
-            note(theirs)
+        note(measure(workshop, run, repeats, options.threads))
+        if baselines:
+            again = functools.partial(measure, workshop, run, threads=options.threads)
+            for theirs in baselines.measure(run, workshop.weights(run.model), repeats, again):
+                note(theirs)
     for failure in baselines.failures if baselines else []:
         print(f"missing: {failure}")
     if any(result.get("void") for result in document["results"]):

@@ -96,6 +96,23 @@ def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Pa
     assert measure("prefill", 128)["flops"] == 128 * 1000 + 10 * keys + 500 + 100 * (16 * 2 + 15 * 3)
 
 
+def test_rounds_of_a_baseline() -> None:
+    """The machine is twice as fast in the second round: what is compared is of one round."""
+    run = read_runs(ROOT / "test/perf/runs/smoke.json")[0]
+    ours = [{"tokens_per_second": rate, "share": share, "void": False} for rate, share in ((30, 0.6), (60, 0.9), (33, 0.7))]
+
+    def attempt(threads: int, *rates: float) -> dict[str, Any]:
+        return {"program": "other", "threads": threads, "rates": rates, "peak_memory": threads}
+
+    rounds = [[attempt(1, 10, 10), attempt(2, 14, 16)], [attempt(1, 20), attempt(2, 30)], [attempt(1, 11), attempt(2, 15)]]
+    found = baselines._beside(run, ours, rounds)
+    assert found["program"] == "other, 2 thread(s)" and found["peak_memory"] == 2
+    assert found["times"] == 2 and found["times_of_rounds"] == [2, 2, 2.2]
+    assert found["tokens_per_second"] == 15.5 and found["share"] == 0.35 and not found["void"]
+    assert found["note"] == "Treadle is 2.00 times as fast (2.00 to 2.20)"
+    assert baselines._beside(run, [own | {"void": True} for own in ours], rounds)["void"]
+
+
 def test_a_model_as_gguf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Writer:
         """Keeps what gguf's would write."""
@@ -144,7 +161,7 @@ def test_a_baseline_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path
     said: list[str] = []
     found = baselines.Baselines(tmp_path, said.append)
     runs = read_runs(ROOT / "test/perf/runs/miniaxion.json") + read_runs(ROOT / "test/perf/runs/neollm.json")
-    assert all(found.measure(run, tmp_path / "weights", 1, {}) == [] for run in runs)
+    assert all(found.measure(run, tmp_path / "weights", 1, lambda repeats: {}) == [] for run in runs)
     folder = tmp_path / "baselines"
     assert found.failures == [f"PyTorch eager: {folder}: expected {1 << 30} GB of free disk"]
     assert said == []

@@ -9,7 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from runs import Run
@@ -19,6 +19,8 @@ ROOT = HERE.parents[2]
 REQUIREMENTS = HERE / "requirements.txt"
 LLAMA_CPP = "llama-cpp-python==0.3.36"
 """Its source distribution carries the source of llama.cpp."""
+ROUNDS = 3
+"""Ours and theirs take turns so often: what else the machine does changes within minutes."""
 TOKEN_WORK = ("decode", "prefill")
 # PyTorch's wheels bring CUDA along; llama.cpp's build and its copy of the weights come on top.
 NEEDED_DISK = 12 << 30
@@ -38,14 +40,20 @@ class Baselines:
         self.failures: list[str] = []
         self._broken: set[str] = set()
 
-    def measure(self, run: Run, weights: Path, repeats: int, ours: dict) -> list[dict]:
-        """What the baseline of this run gives, if it has one, beside `ours`."""
+    def measure(self, run: Run, weights: Path, repeats: int, measure_ours: Callable[[int], dict]) -> list[dict]:
+        """What the baseline of this run gives, if it has one, beside what `measure_ours(repeats)` gives in turn."""
         family = json.loads(run.model.read_text())["model_type"]
         program = {("miniaxion", "f32"): _torch, ("llama", "bf16"): _llama_cpp}.get((family, run.dtype))
         if not program or run.kind not in TOKEN_WORK or run.loops != 1 or program.__name__ in self._broken:
             return []
         try:
-            return [_beside(ours, result) for result in program(self, run, weights, repeats)]
+            attempts, ours = [], []
+            for _ in range(ROUNDS):
+                each = -(-repeats // ROUNDS)
+                ours.append(measure_ours(each))
+                attempts.append(program(self, run, weights, each))
+            programs = {attempt["program"]: None for attempt in attempts[0]}
+            return [_beside(run, ours, [[a for a in round if a["program"] == p] for round in attempts]) for p in programs]
         except (Missing, OSError) as error:
             self._broken.add(program.__name__)
             self.failures.append(f"{program.__doc__.split(':')[0]}: {error}")
@@ -117,13 +125,38 @@ class Baselines:
             raise Missing(f"{self._folder}: expected {NEEDED_DISK >> 30} GB of free disk")
 
 
-def _beside(ours: dict, result: dict) -> dict:
-    """The result as one of the same work: it needs the same bytes and operations."""
-    times = ours["tokens_per_second"] / result["tokens_per_second"]
-    shared = {key: ours[key] for key in ("run", "model", "dtype", "work")}
-    per_weight = f"; {result['bytes_per_weight']:.2f} bytes a weight" if "bytes_per_weight" in result else ""
-    note = f"Treadle is {times:.2f} times as fast{per_weight}"
-    return {**shared, **result, "share": ours["share"] / times, "void": ours["void"], "times": times, "note": note}
+def _beside(run: Run, ours: list[dict], attempts: list[list[dict]]) -> dict:
+    """A program's result by the number of threads that is best for it, from what each round gave for each of them."""
+    best = min(zip(*attempts), key=lambda of_threads: statistics.median(_times(ours, of_threads)))
+    times = _times(ours, best)
+    samples = [rate for attempt in best for rate in attempt["rates"]]
+    times_median = statistics.median(times)
+    note = f"Treadle is {times_median:.2f} times as fast ({min(times):.2f} to {max(times):.2f})"
+    if per_weight := best[0].get("bytes_per_weight"):
+        note += f"; {per_weight:.2f} bytes a weight"
+    return {
+        "run": run.name,
+        "model": str(run.model),
+        "dtype": run.dtype,
+        "work": run.work,
+        "program": f"{best[0]['program']}, {best[0]['threads']} thread(s)",
+        "tokens_per_second": statistics.median(samples),
+        "spread": _spread(samples),
+        # The same work needs the same bytes and operations.
+        "share": statistics.median(own["share"] for own in ours) / times_median,
+        "void": any(own["void"] for own in ours),
+        "peak_memory": max(attempt["peak_memory"] for attempt in best),
+        "times": times_median,
+        "times_of_rounds": times,
+        "note": note,
+        "ours": ours,
+        "attempts": attempts,
+    }
+
+
+def _times(ours: list[dict], theirs: tuple[dict, ...]) -> list[float]:
+    """How many times as fast ours was, by round."""
+    return [own["tokens_per_second"] / statistics.median(their["rates"]) for own, their in zip(ours, theirs)]
 
 
 def _spread(samples: list[float]) -> float:
@@ -135,51 +168,40 @@ def _thread_counts() -> list[int]:
     return sorted({1, len(os.sched_getaffinity(0))})
 
 
-def _torch(baselines: Baselines, run: Run, weights: Path, repeats: int) -> Iterator[dict]:
-    """PyTorch eager: a KV cache, the best of one thread and all."""
-    results = []
+def _torch(baselines: Baselines, run: Run, weights: Path, repeats: int) -> list[dict]:
+    """PyTorch eager: a KV cache, on one thread and all."""
+    attempts = []
     for threads in _thread_counts():
-        command = [
-            baselines.python(),
-            HERE / "miniaxion_eager.py",
-            run.model,
-            weights,
-            run.kind,
-            run.length,
-            run.tokens,
-        ]
+        command = [baselines.python(), HERE / "miniaxion_eager.py", run.model, weights, run.kind, run.length, run.tokens]
         output, peak = baselines.call([*command, repeats, threads])
         found = json.loads(output)
-        results.append({"threads": threads, "peak_memory": peak, **found})
-    best = min(results, key=lambda result: statistics.median(result["seconds"]))
-    tokens = run.tokens if run.kind == "decode" else run.length
-    yield {
-        "program": f"PyTorch {best['version']} eager, {best['threads']} thread(s)",
-        "tokens_per_second": tokens / statistics.median(best["seconds"]),
-        "spread": _spread(best["seconds"]),
-        "peak_memory": best["peak_memory"],
-        "error": best["error"],
-        "attempts": results,
-    }
+        tokens = run.tokens if run.kind == "decode" else run.length
+        attempts.append({
+            "program": f"PyTorch {found['version']} eager",
+            "threads": threads,
+            "rates": [tokens / seconds for seconds in found["seconds"]],
+            "peak_memory": peak,
+            "error": found["error"],
+        })  # fmt: skip
+    return attempts
 
 
-def _llama_cpp(baselines: Baselines, run: Run, weights: Path, repeats: int) -> Iterator[dict]:
-    """llama.cpp: flash attention off and on, keys and values in bf16, each with the best of one thread and all."""
+def _llama_cpp(baselines: Baselines, run: Run, weights: Path, repeats: int) -> list[dict]:
+    """llama.cpp: flash attention off and on, keys and values in bf16, each on one thread and all."""
     command = [baselines.llama_bench(), "-m", baselines.gguf(run, weights), "-o", "json", "-r", repeats]
     command += ["-t", ",".join(map(str, _thread_counts())), "-fa", "0,1", "-ctk", "bf16", "-ctv", "bf16", "-ngl", "0"]
     command += ["-p", 0, "-n", run.tokens, "-d", run.length] if run.kind == "decode" else ["-p", run.length, "-n", 0]
     output, peak = baselines.call(command)
-    results = json.loads(output)
-    for flash in (False, True):
-        attempts = [result for result in results if bool(result["flash_attn"]) == flash]
-        if not attempts:
-            raise Missing("llama-bench gave no result")
-        best = max(attempts, key=lambda result: statistics.median(result["samples_ts"]))
-        yield {
-            "program": f"llama.cpp, flash {'on' if flash else 'off'}, {best['n_threads']} thread(s)",
-            "tokens_per_second": statistics.median(best["samples_ts"]),
-            "spread": _spread(best["samples_ts"]),
+    found = json.loads(output)
+    if len(found) != 2 * len(_thread_counts()):
+        raise Missing(f"llama-bench gave {len(found)} results of {2 * len(_thread_counts())}")
+    return [
+        {
+            "program": f"llama.cpp, flash {'on' if result['flash_attn'] else 'off'}",
+            "threads": result["n_threads"],
+            "rates": result["samples_ts"],
             "peak_memory": peak,
-            "bytes_per_weight": best["model_size"] / best["model_n_params"],
-            "attempts": attempts,
+            "bytes_per_weight": result["model_size"] / result["model_n_params"],
         }
+        for result in found
+    ]
