@@ -50,8 +50,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 LINE = re.compile(
-    r" +([\d.e+-]+) +([\d.]+) +([\d.]+) % +([\d.]+) % +([\d.]+) (B|kB|MB) +([\d.]+) ?(k|M|) +[\d.]+ +[\d.]+ +[\d.]+ %"
-    r"  (memory|arithmetic|overhead|waiting) +(\S.*)"
+    r" +([\d.e+-]+) +([\d.]+) +([\d.]+) % +([\d.]+) % +([\d.]+) (B|kB|MB) +([\d.]+) ?(k|M|)"
+    r"(?: +[\d.]+ +[\d.]+ +[\d.]+ %  (memory|arithmetic|overhead|waiting)| +- +- +-  (others)) +(\S.*)"
 )
 TOTAL = re.compile(
     r"total +([\d.]+) us = ([\d.]+) in stages \+ ([\d.]+) waiting for other threads \+ (-?[\d.]+) elsewhere; "
@@ -64,9 +64,9 @@ def read(done: subprocess.CompletedProcess[str]) -> Profile:
     heading, _, *lines = done.stdout.splitlines()
     stages = {}
     while found := LINE.fullmatch(lines[0]):
-        calls, us, share, wait, size, unit, count, prefix, bound, name = found.groups()
+        calls, us, share, wait, size, unit, count, prefix, bound, others, name = found.groups()
         stages[name] = Line(float(calls), float(us), float(share), float(wait), float(size) * UNITS[unit],
-                            float(count) * UNITS[prefix], bound)  # fmt: skip
+                            float(count) * UNITS[prefix], bound or others)  # fmt: skip
         lines.pop(0)
     found = TOTAL.fullmatch(lines[0])
     assert found, lines[0]

@@ -360,6 +360,8 @@ Parsed treadle::run::parseOptions(int argc, char **argv) {
       if (flag->takes == Takes::Nothing)
         return fail(name + " takes no value");
       value = argument.substr(equals + 1);
+      if (flag->takes == Takes::Perhaps && value.empty())
+        return fail(name + "= needs a value; " + name + " alone needs none");
     } else if (flag->takes != Takes::Value) {
       // none
     } else if (i + 1 < argc) {

@@ -95,17 +95,22 @@ static void printStage(const StageNeeds &needs, const StageTotal &stage,
   const Least least = leastSeconds(stage, ceilings);
   const double share = std::max(least.memory, least.arithmetic) / seconds;
   const double wait = median(stage.waits) / total;
-  const char *bound = wait > seconds / total / 2        ? "waiting"
+  // Tiles of few rows may all be other threads': this one has passed by.
+  const bool isOfOthers = share > 10;
+  const char *bound = isOfOthers                        ? "others"
+                      : wait > seconds / total / 2      ? "waiting"
                       : share < 0.5                     ? "overhead"
                       : least.memory < least.arithmetic ? "arithmetic"
                                                         : "memory";
-  std::printf("%8.6g %9.1f %5.1f %% %5.1f %% %9s %10s %7.1f %8.1f %5.0f %%  "
-              "%-11s %s\n",
-              stage.calls * perUnit, seconds * perUnit * 1e6,
-              100 * seconds / total, 100 * wait,
-              formatBytes(bytes * perUnit).c_str(),
-              formatCount(flops * perUnit).c_str(), bytes / seconds / 1e9,
-              flops / seconds / 1e9, 100 * share, bound, needs.name.c_str());
+  char rates[40] = "      -        -       -";
+  if (!isOfOthers)
+    std::snprintf(rates, sizeof(rates), "%7.1f %8.1f %5.0f %%",
+                  bytes / seconds / 1e9, flops / seconds / 1e9, 100 * share);
+  std::printf(
+      "%8.6g %9.1f %5.1f %% %5.1f %% %9s %10s %s  %-11s %s\n",
+      stage.calls * perUnit, seconds * perUnit * 1e6, 100 * seconds / total,
+      100 * wait, formatBytes(bytes * perUnit).c_str(),
+      formatCount(flops * perUnit).c_str(), rates, bound, needs.name.c_str());
 }
 
 /// What stands together is of one sample, the median one.
@@ -135,17 +140,24 @@ static void printTotal(const StageTimes &times, double perUnit,
 }
 
 static void printCeilings(const Ceilings &ceilings) {
-  auto print = [](const char *what, const ReadBandwidth &read) {
-    Summary summary = read.ceiling().bytesPerSecond;
-    std::printf("%-12s %.1f GB/s for %s  (%s, spread %.1f %%)\n", "ceiling",
-                summary.median / 1e9, what,
-                formatBytes(static_cast<double>(read.size())).c_str(),
-                summary.spread * 100);
+  auto printSpread = [](const Summary &summary) {
+    std::printf("spread %.1f %%%s)\n", summary.spread * 100,
+                summary.spread > widestSpread
+                    ? ": void, run again on a quiet machine"
+                    : "");
   };
-  auto printPeak = [](const char *what, const MultiplyAddPeak &peak) {
+  auto print = [&](const char *what, const ReadBandwidth &read) {
+    Summary summary = read.ceiling().bytesPerSecond;
+    std::printf("%-12s %.1f GB/s for %s  (%s, ", "ceiling",
+                summary.median / 1e9, what,
+                formatBytes(static_cast<double>(read.size())).c_str());
+    printSpread(summary);
+  };
+  auto printPeak = [&](const char *what, const MultiplyAddPeak &peak) {
     Summary summary = peak.flopsPerSecond();
-    std::printf("%-12s %.1f GFLOP/s for %s  (spread %.1f %%)\n", "ceiling",
-                summary.median / 1e9, what, summary.spread * 100);
+    std::printf("%-12s %.1f GFLOP/s for %s  (", "ceiling", summary.median / 1e9,
+                what);
+    printSpread(summary);
   };
   print("weights and states", ceilings.weights);
   print("activations", ceilings.activations);
@@ -212,12 +224,13 @@ int treadle::run::profile(Library &library, const Options &options) {
 
   std::string behind =
       decoding ? " behind " + groupDigits(first) + " others" : "";
-  std::printf("%s, %d loop%s, %u thread%s: %s of %s tokens%s, %s, median of "
+  std::printf("%s, %d loop%s, %u thread%s: %s of %s token%s%s, %s, median of "
               "%zu\n",
               library.info().name, info.loops, info.loops == 1 ? "" : "s",
               threads, threads == 1 ? "" : "s", decoding ? "decode" : "prefill",
-              groupDigits(tokens).c_str(), behind.c_str(),
-              decoding ? "a token" : "all of them", unmarked.size());
+              groupDigits(tokens).c_str(), tokens == 1 ? "" : "s",
+              behind.c_str(), decoding ? "a token" : "all of them",
+              unmarked.size());
   const std::vector<StageTotal> &stages = times.totals();
   std::vector<size_t> order;
   for (size_t i = 0; i < stages.size(); ++i)
