@@ -224,7 +224,8 @@ typedef struct treadle_open_params {
 
 /* Is called at the border of two pieces of a call of the entry point of this index:
  * what comes before it ends here, and `stage` begins, the number of a stage of the
- * entry point from 0 on, or one of TREADLE_MARK_... Must not use the session. */
+ * entry point from 0 on, or one of TREADLE_MARK_... The thread that called the session
+ * calls it, whichever others work with it. Must not use the session. */
 typedef void (*treadle_mark_function)(void *context, size_t entry,
                                       int32_t stage);
 

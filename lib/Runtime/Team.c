@@ -39,8 +39,7 @@ struct treadle_team {
   uint32_t busy; ///< 1 while a call uses the team
   treadle_run_function run;
   void *context;
-  treadle_thread *threads; ///< [size - 1], unless `run` supplies them
-  Processors allowed;
+  treadle_thread *threads;     ///< [size - 1], unless `run` supplies them
   int32_t places[mostMembers]; ///< the processor that each member was last on
 
   /// The call, written before its gate opens.
@@ -144,23 +143,33 @@ static uint32_t countProcessors(void) {
   return count;
 }
 
+/// Moves the calling thread to a processor that no member before it is on, if it may
+/// use one. The application may have changed since open which those are.
+static void leavePlaces(const treadle_team *team, uint32_t member) {
+  const Processors allowed = getProcessors();
+  Processors free = allowed;
+  for (uint32_t i = 0; i < member; ++i) {
+    int32_t taken = __atomic_load_n(&team->places[i], __ATOMIC_RELAXED);
+    if (taken >= 0 && taken < 64 * 16)
+      free.words[taken / 64] &= ~(UINT64_C(1) << taken % 64);
+  }
+  bool isLeft = false;
+  for (size_t i = 0; i < sizeof(free.words) / sizeof(*free.words); ++i)
+    isLeft |= free.words[i] != 0;
+  if (isLeft && !sched_setaffinity(0, sizeof(free), &free))
+    sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
 /// Two members on one processor cost a time slice at every barrier, and the system
 /// may take many calls to notice. A thread of the team leaves a processor that a
 /// member before it is on; where to is left to the system.
 static void findPlace(treadle_team *team, uint32_t member) {
-  Processors others = team->allowed;
   int32_t place = sched_getcpu();
-  bool isTaken = false, isLeft = false;
-  for (uint32_t i = 0; i < member; ++i) {
-    int32_t taken = __atomic_load_n(&team->places[i], __ATOMIC_RELAXED);
-    isTaken |= taken == place;
-    if (taken >= 0 && taken < 64 * 16)
-      others.words[taken / 64] &= ~(UINT64_C(1) << taken % 64);
-  }
-  for (size_t i = 0; i < sizeof(others.words) / sizeof(*others.words); ++i)
-    isLeft |= others.words[i] != 0;
-  if (isTaken && isLeft && !sched_setaffinity(0, sizeof(others), &others)) {
-    sched_setaffinity(0, sizeof(team->allowed), &team->allowed);
+  bool isTaken = false;
+  for (uint32_t i = 0; i < member; ++i)
+    isTaken |= __atomic_load_n(&team->places[i], __ATOMIC_RELAXED) == place;
+  if (isTaken) {
+    leavePlaces(team, member);
     place = sched_getcpu();
   }
   __atomic_store_n(&team->places[member], place, __ATOMIC_RELAXED);
@@ -347,11 +356,14 @@ treadle_status treadle_team_create(uint32_t threads, treadle_run_function run,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (team == MAP_FAILED)
     return TREADLE_STATUS_OUT_OF_MEMORY;
-  madvise(team, sizeof(*team), MADV_WIPEONFORK);
+  // On a system without, a forked child would wait for threads that it lacks.
+  if (madvise(team, sizeof(*team), MADV_WIPEONFORK)) {
+    munmap(team, sizeof(*team));
+    return TREADLE_STATUS_OK;
+  }
   team->run = run;
   team->context = context;
   team->size = run ? threads : 1;
-  team->allowed = getProcessors();
   if (!run) {
     team->threads = calloc(threads - 1, sizeof(*team->threads));
     // Fewer threads than asked for are a smaller team.

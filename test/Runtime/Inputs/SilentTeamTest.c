@@ -76,7 +76,8 @@ static void countCall(const struct seccomp_data *data, uint32_t thread) {
   if (isFutex && isWake) {
     __atomic_add_fetch(&seen.wakes, 1, __ATOMIC_RELAXED);
   } else if (!isFutex && data->nr != SYS_sched_yield &&
-             data->nr != SYS_sched_setaffinity && data->nr != SYS_getcpu) {
+             data->nr != SYS_sched_setaffinity &&
+             data->nr != SYS_sched_getaffinity && data->nr != SYS_getcpu) {
     seen.stranger = data->nr;
     __atomic_add_fetch(&seen.strangers, 1, __ATOMIC_RELAXED);
   }
