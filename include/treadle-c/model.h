@@ -313,7 +313,8 @@ typedef struct treadle_entry_info {
   treadle_entry_kind kind;
   uint32_t rows;        /* how many rows one call processes */
   uint64_t arena_bytes; /* scratch memory that it needs */
-  /* How many threads a call of this model runs on at most; 0 if it is NULL. */
+  /* How many threads a call of this model runs on at most, wherever in the context
+   * it stands; 0 if it is NULL. */
   int32_t threads;
   int32_t reserved;
 } treadle_entry_info;

@@ -67,7 +67,9 @@ void treadle_call_entry(treadle_session *session, size_t index,
       .passes = session->loops,
       .profile = profile,
   };
-  const treadle_members members = session->model->entry_members[index];
+  const treadle_members members =
+      session->model
+          ->entry_members[index][treadle_sight_of((uint64_t)position + valid)];
   treadle_mark(profile, TREADLE_MARK_BEGIN);
   treadle_team_run(session->model->team, members.most, members.patience, &call);
   treadle_mark(profile, TREADLE_MARK_END);

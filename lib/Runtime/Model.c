@@ -67,18 +67,19 @@ static uint64_t firstSessionId(const treadle_model *model) {
   return id;
 }
 
-/// How many of a team's members a call deserves. Members share the work but wait
-/// for each other at every barrier, and where the call begins and ends. Waiting
-/// for a member that does not come costs a tenth of the work at most, and never
-/// more than it takes to wake a thread.
+/// How many of a team's members a call that sees so many positions deserves. Members
+/// share the work but wait for each other at every barrier, and where the call begins
+/// and ends. Waiting for a member that does not come costs a tenth of the work at
+/// most, and never more than it takes to wake a thread.
 static treadle_members chooseMembers(const treadle_program_entry *entry,
-                                     uint32_t size) {
+                                     uint64_t positions, uint32_t size) {
   const uint64_t barrierCost = 2000; // ns, where cores are shared with others
   const uint64_t lookCost = 10, mostLooks = 10000;
+  const uint64_t work = entry->work + positions * entry->key_work / 1000;
   uint32_t best = 1;
-  uint64_t bestCost = entry->work;
+  uint64_t bestCost = work;
   for (uint32_t threads = 2; threads <= size; ++threads) {
-    uint64_t shared = (entry->work - entry->serial) / threads;
+    uint64_t shared = (work - entry->serial) / threads;
     uint64_t cost =
         entry->serial + shared + (entry->barriers + 2) * barrierCost;
     // What a second thread costs the rest of the machine must be worth it.
@@ -87,7 +88,7 @@ static treadle_members chooseMembers(const treadle_program_entry *entry,
       bestCost = cost;
     }
   }
-  uint64_t looks = entry->work / (10 * lookCost);
+  uint64_t looks = work / (10 * lookCost);
   return (treadle_members){best,
                            (uint32_t)(looks < mostLooks ? looks : mostLooks)};
 }
@@ -110,9 +111,12 @@ static treadle_status openTeam(treadle_model *model,
   }
   uint32_t size = treadle_team_size(model->team);
   for (size_t i = 0; i < count; ++i)
-    model->entry_members[i] = params->flags & TREADLE_OPEN_ALL_THREADS
-                                  ? (treadle_members){size, TREADLE_TEAM_WAIT}
-                                  : chooseMembers(&treadle_entries()[i], size);
+    for (uint32_t sight = 0; sight < treadle_sights; ++sight)
+      model->entry_members[i][sight] =
+          params->flags & TREADLE_OPEN_ALL_THREADS
+              ? (treadle_members){size, TREADLE_TEAM_WAIT}
+              : chooseMembers(&treadle_entries()[i], UINT64_C(1) << sight >> 1,
+                              size);
   return TREADLE_STATUS_OK;
 }
 
@@ -221,6 +225,17 @@ treadle_status treadle_model_get_info(const treadle_model *model,
       treadle_write_struct(result, &info, sizeof(info), sizeof(info)));
 }
 
+static int32_t mostThreads(const treadle_model *model, size_t entry) {
+  const treadle_program_header *header = treadle_header();
+  uint64_t positions = header->context ? header->context : header->period;
+  uint32_t most = 1,
+           last = treadle_sight_of(positions ? positions : UINT64_MAX);
+  for (uint32_t sight = 0; sight <= last; ++sight)
+    if (most < model->entry_members[entry][sight].most)
+      most = model->entry_members[entry][sight].most;
+  return (int32_t)most;
+}
+
 treadle_status treadle_model_get_entry_info(const treadle_model *model,
                                             size_t index,
                                             treadle_entry_info *result) {
@@ -231,7 +246,7 @@ treadle_status treadle_model_get_entry_info(const treadle_model *model,
       .kind = (treadle_entry_kind)entry->kind,
       .rows = entry->rows,
       .arena_bytes = entry->arena_bytes,
-      .threads = model ? (int32_t)model->entry_members[index].most : 0,
+      .threads = model ? mostThreads(model, index) : 0,
   };
   return answer(treadle_write_struct(result, &info, sizeof(info),
                                      offsetof(treadle_entry_info, threads)));

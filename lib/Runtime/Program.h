@@ -45,7 +45,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(6)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(7)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -144,9 +144,10 @@ typedef struct treadle_program_entry {
   uint32_t rows;        ///< R, at least 1
   uint64_t arena_bytes; ///< may be 0
   /// For the choice of threads: what a call with the most passes costs on one
-  /// thread, in nanoseconds, how much of that no second thread can take over, and
-  /// how many barriers it has.
+  /// thread, in nanoseconds, and for each position that it sees, in picoseconds;
+  /// how much of `work` no second thread can take over; how many barriers it has.
   uint64_t work;
+  uint64_t key_work;
   uint64_t serial;
   uint64_t barriers;
 } treadle_program_entry;

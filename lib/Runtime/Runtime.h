@@ -75,14 +75,23 @@ typedef struct treadle_members {
   uint32_t patience; ///< how long it waits for them (treadle_team_run)
 } treadle_members;
 
+/// Calls that see less than 1, 2, 4 ... positions, or any number, are told apart.
+enum { treadle_sights = 25 };
+
+static inline uint32_t treadle_sight_of(uint64_t positions) {
+  uint32_t bits = positions ? 64 - (uint32_t)__builtin_clzll(positions) : 0;
+  return bits < treadle_sights ? bits : treadle_sights - 1;
+}
+
 struct treadle_model {
   const uint8_t *container;   ///< weights with header; NULL if there are none
   const void *weights;        ///< what entry points get
   uint64_t mapped_size;       ///< bytes to unmap at close, or 0
   uint8_t weights_digest[32]; ///< what the container says its data hash to
   treadle_team *team;         ///< NULL: each call runs on its caller's thread
-  treadle_members *entry_members; ///< [entries]: how many are worth it
-  treadle_cuda *cuda;             ///< NULL: entry points run on the CPU
+  /// [entries]: how many are worth it, by the positions that a call sees.
+  treadle_members (*entry_members)[treadle_sights];
+  treadle_cuda *cuda; ///< NULL: entry points run on the CPU
   /// Advanced atomically by each session: the only field that changes.
   uint64_t next_session_id;
 };

@@ -49,7 +49,7 @@ Expected<std::vector<EntryPoint>> treadle::getEntryPoints(ModuleOp module) {
                        ": expected a positive row count and treadle.arena_bytes");
     entries.push_back({function.getName().str(), entry.getKind(), entry.getRows(),
                        arenaBytes.getInt(), getCount(function, "treadle.work"),
-                       getCount(function, "treadle.serial"),
+                       getCount(function, "treadle.key_work"), getCount(function, "treadle.serial"),
                        getCount(function, "treadle.barriers")});
   }
   llvm::stable_sort(entries, [](const EntryPoint &a, const EntryPoint &b) {
@@ -374,8 +374,8 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
     if (entry.kind == EntryKind::close)
       header.close_entry = entryTable.size();
     entryTable.push_back({getEntryKind(entry.kind), uint32_t(entry.rows),
-                          uint64_t(entry.arenaBytes), uint64_t(entry.work), uint64_t(entry.serial),
-                          uint64_t(entry.barriers)});
+                          uint64_t(entry.arenaBytes), uint64_t(entry.work), uint64_t(entry.keyWork),
+                          uint64_t(entry.serial), uint64_t(entry.barriers)});
   }
   header.entries = image.append(llvm::ArrayRef(entryTable));
 

@@ -31,6 +31,7 @@ struct EntryPoint {
   int64_t rows;
   int64_t arenaBytes;
   int64_t work;     ///< what a call costs on one thread, in ns, roughly
+  int64_t keyWork;  ///< and for each position that it sees, in ps
   int64_t serial;   ///< the part of it that no second thread can take over
   int64_t barriers; ///< where the members of a team meet during a call
 };

@@ -157,17 +157,23 @@ static bool needsBarrier(const Touch &before, const Touch &after) {
 // What a stage costs
 //===----------------------------------------------------------------------===//
 
-/// Nanoseconds of one tile after the other on one thread. Rough: it tells large from small.
-static double estimateWork(StageOp stage) {
-  constexpr double bytesPerNs = 30, operationsPerNs = 150, keysInSight = 256;
+namespace {
+/// Nanoseconds of one thread; a part of them for each key that the rows see.
+struct Cost {
+  double fixed = 0, ofKey = 0;
+};
+} // namespace
+
+/// One tile after the other on one thread. Rough: it tells large from small.
+static Cost estimateCost(StageOp stage) {
+  constexpr double bytesPerNs = 30, operationsPerNs = 150;
   // Of what is not counted as operations: those for a byte of an activation, and of a state.
   constexpr double perRowByte = 2, perStateByte = 0.5;
   StageWork work = computeWork(stage);
   double rows = stage.getRows();
-  double ofKey = std::max(work.keyFlops, work.keyBytes);
-  double ofRow = work.flops + keysInSight * ofKey + perRowByte * work.rowBytes +
-                 perStateByte * work.stateBytes;
-  return work.weightBytes / bytesPerNs + rows * ofRow / operationsPerNs;
+  double ofRow = work.flops + perRowByte * work.rowBytes + perStateByte * work.stateBytes;
+  return {work.weightBytes / bytesPerNs + rows * ofRow / operationsPerNs,
+          std::max(work.keyBytes / bytesPerNs, rows * work.keyFlops / operationsPerNs)};
 }
 
 //===----------------------------------------------------------------------===//
@@ -185,7 +191,8 @@ class PlaceBarriers : public treadle::impl::PlaceBarriersPassBase<PlaceBarriers>
   /// Stages that ran since the last barrier, on some way to here.
   llvm::SetVector<Operation *> pending;
   bool hasChanged = false;
-  double work = 0, serial = 0, barriers = 0;
+  Cost work;
+  double serial = 0, barriers = 0;
 };
 } // namespace
 
@@ -232,9 +239,10 @@ void PlaceBarriers::visit(Block &block) {
 void PlaceBarriers::count(Block &block, double times) {
   for (Operation &op : block) {
     if (auto stage = dyn_cast<StageOp>(op)) {
-      double cost = times * estimateWork(stage);
-      work += cost;
-      serial += stage.getNumTiles() == 1 ? cost : 0;
+      Cost cost = estimateCost(stage);
+      work.fixed += times * cost.fixed;
+      work.ofKey += times * cost.ofKey;
+      serial += stage.getNumTiles() == 1 ? times * cost.fixed : 0;
     } else if (auto loop = dyn_cast<LoopOp>(op))
       count(*loop.getBody(), times * loop.getMax());
     else if (isa<BarrierOp>(op))
@@ -247,11 +255,16 @@ void PlaceBarriers::runOnOperation() {
   if (!entry->hasAttr("treadle.entry"))
     return;
   pending.clear();
-  work = serial = barriers = 0;
+  work = {};
+  serial = barriers = 0;
   visit(entry.getBody().front());
   count(entry.getBody().front(), 1);
   Builder builder(&getContext());
-  entry->setAttr("treadle.work", builder.getI64IntegerAttr(static_cast<int64_t>(work)));
-  entry->setAttr("treadle.serial", builder.getI64IntegerAttr(static_cast<int64_t>(serial)));
-  entry->setAttr("treadle.barriers", builder.getI64IntegerAttr(static_cast<int64_t>(barriers)));
+  auto set = [&](StringRef name, double value) {
+    entry->setAttr(name, builder.getI64IntegerAttr(static_cast<int64_t>(value)));
+  };
+  set("treadle.work", work.fixed);
+  set("treadle.key_work", 1000 * work.ofKey);
+  set("treadle.serial", serial);
+  set("treadle.barriers", barriers);
 }

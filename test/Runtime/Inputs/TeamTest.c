@@ -151,6 +151,30 @@ static void testChoice(void) {
   CHECK(head.threads == 0);
 }
 
+/// Work that grows with the positions that a call sees is worth threads behind many.
+static void testChoiceByPosition(void) {
+  treadle_open_params params = {.struct_size = sizeof(params),
+                                .threads = 4,
+                                .run = runOnThreads,
+                                .run_context = &runs};
+  treadle_model *model;
+  REQUIRE_OK(api->model_open(&params, &model, NULL, 0));
+  treadle_entry_info walk = {.struct_size = sizeof(walk)};
+  REQUIRE_OK(api->entry_info(model, TOY_FORWARD_4, &walk));
+  CHECK(walk.threads == 4);
+  float logits[TOY_VOCAB];
+  treadle_session *s = newSession(api, model, 1, 0, 0);
+  runs = 0;
+  REQUIRE_OK(feed(api, s, 0, 4, logits));
+  CHECK(runs == 0);
+  REQUIRE_OK(feed(api, s, 4, 32, logits));
+  CHECK(runs == 0); // two calls of 16, which always are cheap
+  REQUIRE_OK(feed(api, s, 36, 4, logits));
+  CHECK(runs == 1);
+  api->session_destroy(s);
+  api->model_close(model);
+}
+
 static void testBadParams(void) {
   char message[128];
   treadle_model *model;
@@ -212,6 +236,7 @@ int main(int argc, char **argv) {
   testCallers();
   testOwnThreads();
   testChoice();
+  testChoiceByPosition();
   testBadParams();
   testFork();
   return finish("TeamTest");

@@ -4,6 +4,9 @@ treadle.weight @q : !treadle.weight<256x256xf32, panels> from ["q"]
 treadle.weight @k : !treadle.weight<256x256xf32, panels> from ["k"]
 treadle.weight @norm : !treadle.weight<256xf32, plain> from ["norm"]
 treadle.state @keys : !treadle.state<append, 64x256xf32>
+treadle.state @panels : !treadle.state<append, 64x64xf32, panels>
+treadle.state @values : !treadle.state<append, 64x64xf32>
+treadle.state @mask : !treadle.state<append, 64xi8>
 
 // Two products of one input do not wait for each other, but their reader does. What a call costs
 // stands on the entry point.
@@ -29,6 +32,17 @@ func.func @head(%x: tensor<1x256xf32>) -> tensor<1x256xf32> attributes {treadle.
 }
 
 // Row by row, a stage reads what the same thread wrote.
+// Each position that a call sees costs its 513 bytes at 30 a nanosecond.
+// CHECK-LABEL: func.func @seen
+// CHECK-SAME: treadle.key_work = 17{{[0-9][0-9][0-9]}} : i64
+func.func @seen(%q: tensor<1x256xf32>, %position: index, %valid: index) -> tensor<1x256xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
+  %k = treadle.get_state @panels : !treadle.state<append, 64x64xf32, panels>
+  %v = treadle.get_state @values : !treadle.state<append, 64x64xf32>
+  %m = treadle.get_state @mask : !treadle.state<append, 64xi8>
+  %y = treadle.attention %q, %k, %v, %m at %position valid %valid {heads = 4 : i64, kv_heads = 1 : i64, scale = 0.125 : f32} : (tensor<1x256xf32>, !treadle.state<append, 64x64xf32, panels>, !treadle.state<append, 64x64xf32>, !treadle.state<append, 64xi8>, index, index) -> tensor<1x256xf32>
+  return %y : tensor<1x256xf32>
+}
+
 // CHECK-LABEL: func.func @rows
 // CHECK-SAME: treadle.barriers = 0 : i64
 func.func @rows(%x: tensor<16x256xf32>) -> tensor<16x256xf32> attributes {treadle.entry = #treadle.entry<head, rows = 16>} {

@@ -32,8 +32,9 @@ def PlaceBarriersPass : Pass<"treadle-cpu-place-barriers", "::mlir::func::FuncOp
                                        treadle.stage %a -> %b
 
     Runs on tiled stages with planned activations. Notes on the entry point what a call
-    costs on one thread (`treadle.work`, in ns) and its barriers (`treadle.barriers`), for
-    the choice of threads.
+    costs on one thread (`treadle.work`, in ns), and for each position that it sees
+    (`treadle.key_work`, in ps), the part of `treadle.work` that cannot be shared
+    (`treadle.serial`) and its barriers (`treadle.barriers`), for the choice of threads.
   }];
 }
 
