@@ -183,7 +183,7 @@ static Error copyFile(StringRef from, raw_ostream &os,
   Expected<sys::fs::file_t> file = sys::fs::openNativeFileForRead(from);
   if (!file)
     return makeError(from + ": " + toString(file.takeError()));
-  auto close = make_scope_exit([&] { sys::fs::closeFile(*file); });
+  auto close = llvm::scope_exit([&] { sys::fs::closeFile(*file); });
   std::vector<char> piece(1 << 20);
   for (uint64_t done = 0;; progress(done, total)) {
     Expected<size_t> size = sys::fs::readNativeFile(*file, piece);
