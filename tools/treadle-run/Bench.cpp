@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Actions.h"
+#include "CopyBandwidth.h"
 #include "Facts.h"
 #include "Measure.h"
 #include "MultiplyAddPeak.h"
@@ -23,6 +24,51 @@ using namespace treadle::run;
 namespace {
 
 enum { repeats = 15, decodeTokens = 64, prefillTokens = 128 };
+
+/// What the machine does at best, where the model runs: the CPU with as many threads, or a
+/// CUDA device, of which only the memory is measured.
+class Ceilings {
+public:
+  Ceilings(const Library &library, const Options &options, size_t bytes,
+           uint64_t prefill) {
+    if (!options.device.empty() && options.device != "cpu") {
+      copies.emplace(options.device, options.driver, bytes);
+      return;
+    }
+    reads.emplace(bytes, library.threads(1));
+    peak.emplace(storesBF16(library) ? MultiplyAddPeak::kindForBF16()
+                                     : MultiplyAdd::f32,
+                 library.threads(prefill));
+  }
+
+  bool onDevice() const { return copies.has_value(); }
+  void sampleBandwidth() { onDevice() ? copies->sample() : reads->sample(); }
+  void samplePeak() {
+    if (peak)
+      peak->sample();
+  }
+  Summary bytesPerSecond() const {
+    return onDevice() ? copies->bytesPerSecond()
+                      : reads->ceiling().bytesPerSecond;
+  }
+  Summary flopsPerSecond() const { return peak->flopsPerSecond(); }
+
+  /// How the bandwidth was measured.
+  std::string describe() const {
+    if (onDevice())
+      return formatBytes(static_cast<double>(copies->size())) +
+             ", copied within the device's memory, read and written";
+    unsigned streams = reads->ceiling().streams;
+    return formatBytes(static_cast<double>(reads->size())) +
+           ", best of 4 kernels: " + std::to_string(streams) + " stream" +
+           (streams == 1 ? "" : "s");
+  }
+
+private:
+  std::optional<CopyBandwidth> copies;
+  std::optional<ReadBandwidth> reads;
+  std::optional<MultiplyAddPeak> peak;
+};
 
 /// Samples of one kind, in seconds.
 struct Timings {
@@ -60,33 +106,32 @@ static void printShare(double rate, const Summary &ceiling) {
 
 static void printBandwidth(const Counts &counts, const Traffic &traffic,
                            const Timings &timings, uint64_t tokens,
-                           const ReadBandwidth &bandwidth) {
+                           const Ceilings &ceilings) {
   const auto count = static_cast<double>(tokens);
   double states = traffic.stateBytes(0, tokens);
   double turns = traffic.turnBytes(0, tokens) / count;
   double rate = (counts.tokenWeightBytes + states + turns) * count /
                 summarize(timings.decode).median;
-  ReadBandwidth::Ceiling ceiling = bandwidth.ceiling();
+  Summary ceiling = ceilings.bytesPerSecond();
   std::string ofTurns =
       turns > 0 ? " + " + formatBytes(turns) + " of turns" : "";
   std::printf("%-12s %.2f GB/s  (%s of weights + %s of states%s a token)\n",
               "reads", rate / 1e9, formatBytes(counts.tokenWeightBytes).c_str(),
               formatBytes(states).c_str(), ofTurns.c_str());
-  std::printf(
-      "%-12s %.2f GB/s  (%s, best of 4 kernels: %u stream%s, spread %.1f %%)\n",
-      "ceiling", ceiling.bytesPerSecond.median / 1e9,
-      formatBytes(static_cast<double>(bandwidth.size())).c_str(),
-      ceiling.streams, ceiling.streams == 1 ? "" : "s",
-      ceiling.bytesPerSecond.spread * 100);
-  printShare(rate, ceiling.bytesPerSecond);
+  std::printf("%-12s %.2f GB/s  (%s, spread %.1f %%)\n", "ceiling",
+              ceiling.median / 1e9, ceilings.describe().c_str(),
+              ceiling.spread * 100);
+  printShare(rate, ceiling);
 }
 
 static void printOperations(double flops, const Timings &timings,
-                            const MultiplyAddPeak &peak) {
+                            const Ceilings &ceilings) {
   double rate = flops / summarize(timings.prefill).median;
-  Summary ceiling = peak.flopsPerSecond();
   std::printf("%-12s %.1f GFLOP/s  (%.3g GFLOP in matrices and attention)\n",
               "computes", rate / 1e9, flops / 1e9);
+  if (ceilings.onDevice())
+    return;
+  Summary ceiling = ceilings.flopsPerSecond();
   std::printf("%-12s %.1f GFLOP/s  (multiply-adds, spread %.1f %%)\n",
               "ceiling", ceiling.median / 1e9, ceiling.spread * 100);
   printShare(rate, ceiling);
@@ -113,13 +158,8 @@ int treadle::run::bench(Library &library, const Options &options) {
   TokenWork decode(library, session, TokenWork::Decode, 0,
                    std::min<uint64_t>(decodeTokens, context));
   const uint64_t memory = peakMemory(); // without what the ceilings read
-  const unsigned decodeThreads = library.threads(1);
-  const unsigned prefillThreads = library.threads(prefill.tokens());
-  ReadBandwidth bandwidth(bandwidthBytes(counts.tokenWeightBytes),
-                          decodeThreads);
-  MultiplyAddPeak peak(storesBF16(library) ? MultiplyAddPeak::kindForBF16()
-                                           : MultiplyAdd::f32,
-                       prefillThreads);
+  Ceilings ceilings(library, options, bandwidthBytes(counts.tokenWeightBytes),
+                    prefill.tokens());
 
   // Work and ceilings take turns, so that both see the same machine.
   Timings timings;
@@ -128,20 +168,23 @@ int treadle::run::bench(Library &library, const Options &options) {
        i < repeats && (i < fewestRepeats || now() - begin < longestSeconds);
        ++i) {
     waiting->update(static_cast<double>(i) / repeats);
-    bandwidth.sample();
+    ceilings.sampleBandwidth();
     timings.decode.push_back(decode.sample());
-    peak.sample();
+    ceilings.samplePeak();
     timings.prefill.push_back(prefill.sample());
   }
   waiting.reset();
-  std::printf("%s, %d loop%s, threads: %u to decode, %u to prefill\n",
-              library.info().name, info.loops, info.loops == 1 ? "" : "s",
-              decodeThreads, prefillThreads);
+  std::string where = options.device;
+  if (!ceilings.onDevice())
+    where = "threads: " + std::to_string(library.threads(1)) + " to decode, " +
+            std::to_string(library.threads(prefill.tokens())) + " to prefill";
+  std::printf("%s, %d loop%s, %s\n", library.info().name, info.loops,
+              info.loops == 1 ? "" : "s", where.c_str());
   printRate("decode", timings.decode, decode.tokens());
-  printBandwidth(counts, traffic, timings, decode.tokens(), bandwidth);
+  printBandwidth(counts, traffic, timings, decode.tokens(), ceilings);
   printRate("prefill", timings.prefill, prefill.tokens());
   if (counts.operations)
-    printOperations(traffic.prefillFlops(prefill.tokens()), timings, peak);
+    printOperations(traffic.prefillFlops(prefill.tokens()), timings, ceilings);
   std::printf(
       "%-12s %.3f ms  (model and session, before the first page is touched)\n",
       "open", open * 1e3);

@@ -58,7 +58,7 @@ Options of --ids, --bench and --profile:
   --threads=N       threads that may run a call together, where it is worth it
                     (default: one for each processor)
 
-Options of --ids and --selftest:
+Options of --ids, --selftest and --bench:
   --device=NAME     where to run: cpu (default), or cuda for the first NVIDIA GPU,
                     cuda:1 for the second, if the library is compiled for GPUs
   --cuda-driver=FILE  the driver of a cuda device (default: libcuda.so.1)
@@ -82,8 +82,9 @@ enum Scope : unsigned {
   Generating = 1u << unsigned(Action::Generate),
   Profiling = 1u << unsigned(Action::Profile),
   Counting = Generating | Profiling,
-  // What is measured is compared with what the CPU can do.
-  Placed = Generating | 1u << unsigned(Action::SelfTest),
+  // A profile is compared with what the CPU can do.
+  Placed = Generating | 1u << unsigned(Action::SelfTest) |
+           1u << unsigned(Action::Bench),
   Running = Counting | 1u << unsigned(Action::Bench),
 };
 
@@ -312,7 +313,7 @@ static std::string actionsOf(Scope scope) {
   case Running:
     return "--ids, --bench or --profile";
   case Placed:
-    return "--ids or --selftest";
+    return "--ids, --selftest or --bench";
   case Opening:
     return "--verify, --selftest, --bench, --profile or --ids";
   case AllActions:
