@@ -65,8 +65,10 @@ static Value emitSwish(LaneBuilder &b, ArrayRef<Value> operands) {
 
 /// x (1 - silu(alpha))
 static Value emitGPAS(LaneBuilder &b, ArrayRef<Value> operands) {
-  Value share = emitActivation(b, Activation::silu, loadScalar(b, operands[1]));
-  Value rest = arith::SubFOp::create(b, b.splat(1.0f), share);
+  Value rest = b.onceAtStart([&]() -> Value {
+    Value share = emitActivation(b, Activation::silu, loadScalar(b, operands[1]));
+    return arith::SubFOp::create(b, b.splat(1.0f), share);
+  });
   return arith::MulFOp::create(b, operands[0], rest);
 }
 
@@ -100,7 +102,7 @@ static Value emitPadLogits(LaneBuilder &b, PadLogitsOp op, Value x, Value column
 /// condition ? g x + (1 - g) origin : x
 static Value emitGateBlend(LaneBuilder &b, ArrayRef<Value> operands) {
   Value input = operands[0], origin = operands[1];
-  Value g = sigmoid(b, loadScalar(b, operands[2]));
+  Value g = b.onceAtStart([&] { return sigmoid(b, loadScalar(b, operands[2])); });
   Value rest = arith::SubFOp::create(b, b.splat(1.0f), g);
   Value blend = arith::AddFOp::create(b, Value(arith::MulFOp::create(b, g, input)),
                                       Value(arith::MulFOp::create(b, rest, origin)));

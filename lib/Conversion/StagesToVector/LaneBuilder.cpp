@@ -153,6 +153,12 @@ void LaneBuilder::transpose(SmallVectorImpl<Value> &rows) {
 // Structure
 //===----------------------------------------------------------------------===//
 
+Value LaneBuilder::onceAtStart(function_ref<Value()> body) {
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPointToStart(&start);
+  return body();
+}
+
 ValueRange LaneBuilder::loop(Value begin, Value end, int64_t step, ValueRange inits,
                              CarryBody body) {
   auto forOp = scf::ForOp::create(*this, begin, end, index(step), inits,

@@ -26,7 +26,9 @@ constexpr int64_t numLanes = panelWidth;
 /// masked off.
 class LaneBuilder : public mlir::ImplicitLocOpBuilder {
 public:
-  using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
+  /// Builds the body of a function from its first block on.
+  LaneBuilder(mlir::Location location, mlir::Block &start)
+      : ImplicitLocOpBuilder(location, OpBuilder::atBlockBegin(&start)), start(start) {}
 
   using Value = mlir::Value;
   using ValueRange = mlir::ValueRange;
@@ -74,6 +76,10 @@ public:
   void transpose(llvm::SmallVectorImpl<Value> &rows);
 
   // Structure.
+
+  /// What `body` makes of the function's arguments alone, once and not in the loops.
+  Value onceAtStart(mlir::function_ref<Value()> body);
+
   using Body = mlir::function_ref<void(Value)>;
   using CarryBody = mlir::function_ref<llvm::SmallVector<Value>(Value, ValueRange)>;
 
@@ -95,6 +101,8 @@ public:
 
 private:
   Value reduce(Value lanes, mlir::function_ref<Value(Value, Value)> combine);
+
+  mlir::Block &start;
 };
 
 } // namespace treadle

@@ -43,7 +43,7 @@ Type treadle::getKernelType(Type type) {
 StageKernel::StageKernel(StageOp stage, func::FuncOp function,
                          const ConvertStagesToVectorPassOptions &options)
     : stage(stage), function(function), options(options),
-      b(stage.getLoc(), OpBuilder::atBlockBegin(&function.getBody().front())) {
+      b(stage.getLoc(), function.getBody().front()) {
   Block &block = function.getBody().front();
   unsigned numInputs = stage.getInputs().size();
   operands.map(stage.getBody()->getArguments(), block.getArguments().take_front(numInputs));
@@ -295,17 +295,16 @@ void StageKernel::forColumns(unsigned dim, function_ref<void(Value, Value)> body
 }
 
 Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {
-  // At the top of the function: an alloca inside the tile loop would grow the stack by each tile.
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&function.getBody().front());
-  return memref::AllocaOp::create(b, MemRefType::get(shape, element),
-                                  b.getI64IntegerAttr(slotAlignment));
+  // In the tile loop it would grow the stack by each tile.
+  return b.onceAtStart([&] {
+    return memref::AllocaOp::create(b, MemRefType::get(shape, element),
+                                    b.getI64IntegerAttr(slotAlignment));
+  });
 }
 
 Value StageKernel::constantTable(DenseElementsAttr values) {
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&function.getBody().front());
-  return getConstantTable(b, function->getParentOfType<ModuleOp>(), values);
+  return b.onceAtStart(
+      [&] { return getConstantTable(b, function->getParentOfType<ModuleOp>(), values); });
 }
 
 Value StageKernel::evaluate(Value bodyValue, Value row, Value column, Value mask, Lanes &known) {
