@@ -24,10 +24,12 @@ Value LaneBuilder::sub(Value a, Value b) { return createOrFold<arith::SubIOp>(a,
 Value LaneBuilder::mul(Value a, Value b) { return createOrFold<arith::MulIOp>(a, b); }
 Value LaneBuilder::minimum(Value a, Value b) { return createOrFold<arith::MinSIOp>(a, b); }
 
-Value LaneBuilder::toFloat(Value scalar) {
-  if (scalar.getType().isF32())
-    return scalar;
-  Value word = arith::ExtUIOp::create(*this, getI32Type(), scalar);
+Value LaneBuilder::toFloat(Value number) {
+  if (getElementTypeOrSelf(number).isF32())
+    return number;
+  if (isa<VectorType>(number.getType()))
+    return lowBF16(arith::ExtUIOp::create(*this, words(), number));
+  Value word = arith::ExtUIOp::create(*this, getI32Type(), number);
   Value shift = arith::ConstantOp::create(*this, getI32IntegerAttr(16));
   return arith::BitcastOp::create(*this, getF32Type(),
                                   Value(arith::ShLIOp::create(*this, word, shift)));
@@ -57,19 +59,17 @@ Value LaneBuilder::maskFirst(int64_t count) {
   return vector::ConstantMaskOp::create(*this, lanes(getI1Type()), ArrayRef<int64_t>{count});
 }
 
+Value LaneBuilder::loadAsIs(Value memref, ValueRange indices, Value mask) {
+  VectorType type = lanes(cast<MemRefType>(memref.getType()).getElementType());
+  if (!mask)
+    return vector::LoadOp::create(*this, type, memref, indices);
+  Value zero = arith::ConstantOp::create(*this, getZeroAttr(type));
+  return vector::MaskedLoadOp::create(*this, type, memref, indices, mask, zero);
+}
+
 Value LaneBuilder::load(Value memref, ValueRange indices, Value mask) {
-  Type element = cast<MemRefType>(memref.getType()).getElementType();
-  VectorType type = lanes(element);
-  Value loaded;
-  if (mask) {
-    Value zero = arith::ConstantOp::create(*this, getZeroAttr(type));
-    loaded = vector::MaskedLoadOp::create(*this, type, memref, indices, mask, zero);
-  } else {
-    loaded = vector::LoadOp::create(*this, type, memref, indices);
-  }
-  if (!element.isInteger(16))
-    return loaded;
-  return lowBF16(arith::ExtUIOp::create(*this, words(), loaded));
+  Value loaded = loadAsIs(memref, indices, mask);
+  return getElementTypeOrSelf(loaded).isInteger(16) ? toFloat(loaded) : loaded;
 }
 
 void LaneBuilder::store(Value value, Value memref, ValueRange indices, Value mask) {

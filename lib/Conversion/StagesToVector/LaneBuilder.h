@@ -44,8 +44,8 @@ public:
   Value sub(Value a, Value b);
   Value mul(Value a, Value b);
   Value minimum(Value a, Value b);
-  /// f32, or bf16 as i16, as f32.
-  Value toFloat(Value scalar);
+  /// f32, or bf16 as i16, as f32; lanes as well.
+  Value toFloat(Value number);
 
   // Lanes.
   Value splat(float value);
@@ -60,6 +60,8 @@ public:
 
   /// 16 consecutive elements of the last dimension as f32; masked-off lanes are 0.
   Value load(Value memref, ValueRange indices, Value mask = {});
+  /// The same in the type of the memory.
+  Value loadAsIs(Value memref, ValueRange indices, Value mask = {});
   void store(Value lanes, Value memref, ValueRange indices, Value mask = {});
 
   /// f32 -> bf16 -> f32, to nearest, ties to even; NaN stays NaN.

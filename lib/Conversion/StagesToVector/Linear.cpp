@@ -20,9 +20,7 @@
 // in groups, a tile is TR rows x some groups, which run one after the other.
 //
 
-#include "StageKernel.h"
-
-#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
+#include "Multiplier.h"
 
 using namespace mlir;
 using namespace treadle;
@@ -86,12 +84,12 @@ class LinearEmitter {
 public:
   LinearEmitter(StageKernel &kernel, Products operands)
       : kernel(kernel), b(kernel.builder()), work(std::move(operands)),
-        isBF16(work.type.getElementType().isBF16()), isStack(work.type.getShape().size() == 3),
+        multiplier(kernel, work.type.getElementType()), isStack(work.type.getShape().size() == 3),
         inner(work.type.getShape().back()), tileRows(kernel.tileSize(0)),
         tileOutputs(work.groups > 1 ? std::min(work.matrices[0].outputs, outputsOfGroup)
                                     : kernel.tileSize(1)),
         perMatrix(work.products.size() / work.matrices.size()) {
-    words = llvm::divideCeilSigned(inner, isBF16 ? 2 : 1);
+    words = llvm::divideCeilSigned(inner, multiplier.depth());
     const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
     blockWords = std::min(words, tileRows == 1 ? options.singleRowWords : options.blockWords);
     registerRows = std::max<int64_t>(1, options.registerRows / perMatrix);
@@ -100,12 +98,9 @@ public:
       if (words > blockWords)
         partials.push_back(kernel.allocate({tileRows, width}, b.getF32Type()));
     }
-    if (isBF16) {
-      // Whole vectors are rounded, so a row ends on a border of lanes.
-      rounded = kernel.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
-                                 int64_t(llvm::alignTo(2 * blockWords, numLanes))},
-                                options.bf16Dot ? Type(b.getI16Type()) : Type(b.getF32Type()));
-    }
+    if (multiplier.isRounding())
+      rounded = multiplier.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
+                                     int64_t(llvm::alignTo(2 * blockWords, numLanes))});
     for (unsigned i = 0; i < work.matrices.size(); ++i) {
       auto isAlike = [&](ArrayRef<unsigned> others) {
         return work.matrices[others[0]].outputs == work.matrices[i].outputs;
@@ -129,7 +124,6 @@ private:
   void storeSums(ArrayRef<Value> sums, Value row, const Panels &panels);
   SmallVector<Value> multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord, Value word,
                               ValueRange accumulators);
-  Value multiplyBF16(Value weights, unsigned input, int64_t row, Value word, Value accumulator);
   void forRowBlocks(function_ref<void(Rows)> body);
   void forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body);
 
@@ -143,7 +137,8 @@ private:
   StageKernel &kernel;
   LaneBuilder &b;
   Products work;
-  bool isBF16, isStack;
+  Multiplier multiplier;
+  bool isStack;
   int64_t inner, tileRows, tileOutputs, perMatrix, words, blockWords, registerRows;
   SmallVector<SmallVector<unsigned>> alike; // matrices with as many outputs
   SmallVector<Value> partials; // of each product, [tile rows][tile outputs]: of K so far
@@ -205,7 +200,7 @@ int64_t LinearEmitter::panelsOfUnit() {
 
 /// All panels of the tile for a block of rows.
 void LinearEmitter::emitRowBlock(Rows rows, Words block) {
-  if (isBF16)
+  if (multiplier.isRounding())
     roundRows(rows, block);
   // A single row needs panels for independent chains; rows of several inputs are such chains too.
   const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
@@ -247,9 +242,7 @@ void LinearEmitter::roundRows(Rows rows, Words block) {
         Value from = b.add(firstColumn, column);
         Value mask = inner % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(inner), from));
         Value x = b.load(work.inputs[i], {source, b.add(origin, from)}, mask);
-        if (!kernel.getOptions().bf16Dot)
-          x = b.roundToBF16(x);
-        b.store(x, rounded, {b.index(i), b.index(r), column});
+        multiplier.store(x, rounded, {b.index(i), b.index(r), column});
       });
     }
 }
@@ -388,53 +381,30 @@ void LinearEmitter::storeSums(ArrayRef<Value> sums, Value row, const Panels &pan
 SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord,
                                            Value word, ValueRange accumulators) {
   Value from = b.add(firstWord, word);
-  Value column = b.add(b.mul(group, b.index(inner)), from);
+  auto addProduct = [&](unsigned input, int64_t row, ArrayRef<Value> weights, Value sum) {
+    if (multiplier.isRounding())
+      return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
+                                 weights, sum);
+    Value column = b.add(b.mul(group, b.index(inner)), from);
+    return multiplier.multiply(work.inputs[input],
+                               {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
+  };
   SmallVector<Value> sums(accumulators);
   Value *sum = sums.begin();
   for (const Panels &of : panels)
     for (unsigned matrix : of.matrices) {
       Value memory = work.matrices[matrix].weight;
-      VectorType type = b.lanes(cast<MemRefType>(memory.getType()).getElementType());
       SmallVector<Value> place = {of.index, from, b.index(0)};
       if (isStack)
         place.insert(place.begin(), group);
-      Value weights = vector::LoadOp::create(b, type, memory, place);
+      SmallVector<Value> weights = multiplier.fromWords(b.loadAsIs(memory, place));
       for (int64_t r = 0; r < rows.count; ++r)
         for (const Product &product : productsOf(matrix)) {
-          if (isBF16) {
-            *sum = multiplyBF16(weights, product.input, r, word, *sum);
-          } else {
-            Value row = b.add(kernel.begin(0), at(rows.first, r));
-            Value x =
-                memref::LoadOp::create(b, work.inputs[product.input], ValueRange{row, column});
-            *sum = b.fma(b.broadcast(x), weights, *sum);
-          }
+          *sum = addProduct(product.input, r, weights, *sum);
           ++sum;
         }
     }
   return sums;
-}
-
-/// Two products, the odd one first: the order of vdpbf16ps.
-Value LinearEmitter::multiplyBF16(Value weights, unsigned input, int64_t row, Value word,
-                                  Value accumulator) {
-  Value column = b.mul(word, b.index(2));
-  if (kernel.getOptions().bf16Dot) {
-    auto pair = VectorType::get({2}, b.getI16Type());
-    auto pairs = VectorType::get({2 * numLanes}, b.getBF16Type());
-    Value x =
-        vector::LoadOp::create(b, pair, rounded, ValueRange{b.index(input), b.index(row), column});
-    Value xWord = vector::BitCastOp::create(b, VectorType::get({1}, b.getI32Type()), x);
-    Value xWords = b.broadcast(vector::ExtractOp::create(b, xWord, ArrayRef<int64_t>{0}));
-    auto asPairs = [&](Value lanes) -> Value { return vector::BitCastOp::create(b, pairs, lanes); };
-    return x86vector::DotBF16Op::create(b, accumulator, asPairs(xWords), asPairs(weights));
-  }
-  auto broadcastAt = [&](Value place) -> Value {
-    return b.broadcast(
-        memref::LoadOp::create(b, rounded, ValueRange{b.index(input), b.index(row), place}));
-  };
-  Value sum = b.fma(broadcastAt(at(column, 1)), b.highBF16(weights), accumulator);
-  return b.fma(broadcastAt(column), b.lowBF16(weights), sum);
 }
 
 /// The `linear` ops of a step: each a matrix of its own, some with the same input.

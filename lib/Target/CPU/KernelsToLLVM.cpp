@@ -24,7 +24,8 @@ void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget 
 
   // Arithmetic that LLVM would turn into library calls. The conversion between
   // f32 and bf16 is integer arithmetic on every CPU: the instruction for it
-  // flushes denormals, so its bits would depend on the level.
+  // flushes denormals, so its bits would depend on the level. What vdpbf16ps takes, which
+  // flushes them anyway, is rounded by it (Multiplier.h).
   passes.addNestedPass<func::FuncOp>(createApproximateMathPass());
   arith::ArithExpandOpsPassOptions expand;
   expand.includeBf16 = true;
