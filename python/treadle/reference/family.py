@@ -35,8 +35,8 @@ class Reference(ABC):
     tensors  canonical name -> array; a tied matrix may be there twice
     dtype    float64, or float32: every step is evaluated in it
     storage  how the library under test stores matrices. With "bf16" the reference rounds what the library rounds: the
-             matrices, each activation just before it meets one, and the rows of K and V that enter the cache. Norm
-             weights, q, softmax, sums and recurrent states stay in `dtype`.
+             matrices, each activation just before it meets one, the rows of K and V that enter the cache, and what
+             meets these: q, and the exponentials of attention. Norm weights, sums and recurrent states stay in `dtype`.
     """
 
     Config: ClassVar[type]

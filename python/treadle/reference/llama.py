@@ -18,7 +18,7 @@ class Llama(Decoder):
 
     def window(self, ids: NDArray[np.integer], mask: NDArray | None) -> NDArray:
         """ids, mask (T) -> (T, vocab)"""
-        return self.rows(ids, 0, lambda layer, q, rows: attention(q, *rows, mask=mask))
+        return self.rows(ids, 0, lambda layer, q, rows: attention(q, *rows, mask=mask, storage=self.storage))
 
     def rows(self, ids: NDArray[np.integer], start: int, attend: Attend) -> NDArray:
         """Logits of some rows of a window, the first at position `start`; `attend` supplies the keys before them.

@@ -35,7 +35,7 @@ class MiniAxion(Reference):
 
         ids, mask (T) -> (T, vocab)
         """
-        return self.rows(ids, 0, lambda slot, q, k, v: attention(q, k, v, mask=mask), n_think_loops)
+        return self.rows(ids, 0, lambda slot, q, k, v: attention(q, k, v, mask=mask, storage=self.storage), n_think_loops)
 
     def rows(self, ids: NDArray[np.integer], start: int, attend: Attend, n_think_loops: int = 1) -> NDArray:
         """Logits of some rows of a window, the first at position `start`; `attend` supplies the keys before them.

@@ -72,7 +72,7 @@ class NanoHammer(Decoder):
                 y = self._norm(f"{layer}.input_layernorm", rows)
                 k, v = _appended(memory.tokens, number, tokens)
                 lane = _appended(memory.states, number, self._keys_and_values(layer, y, turns))
-                return attention(q, k, v, start, memory.mask, lane, own=c.state_visibility == "own")
+                return attention(q, k, v, start, memory.mask, lane, own=c.state_visibility == "own", storage=self.storage)
 
             x = self._layer(layer, x, turns, attend)
         return self._logits(x)

@@ -104,7 +104,7 @@ class NeoLLM(Reference):
             q = slice_columns(q, c.num_attention_heads, 0, c.head_dim)
         k = memory.append(f"{name}.k", round_to(self.storage, turned(self._linear(f"{name}.k_proj", f), "k_norm")))
         v = memory.append(f"{name}.v", round_to(self.storage, heads(self._linear(f"{name}.v_proj", f))))
-        y = attention(turned(q, "q_norm"), k, v, len(k) - len(h), memory.mask).reshape(len(h), -1)
+        y = attention(turned(q, "q_norm"), k, v, len(k) - len(h), memory.mask, storage=self.storage).reshape(len(h), -1)
         return self._linear(f"{name}.o_proj", y if gate is None else glu(gate, y, "sigmoid"))
 
     def _delta(self, layer: str, h: NDArray, memory: Memory) -> NDArray:

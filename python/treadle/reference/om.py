@@ -208,7 +208,7 @@ class Om(Reference):
             z = linear(q.reshape(len(q), -1), self._weights[table][0].transpose(0, 2, 1), self.storage, None, c.num_heads)
             bias = cope_bias(q, self._heads(z), plain_keys, start, rows.mask)
         scale = c.betas[p] or 1 / math.sqrt(c.key_width(p))
-        return attention(self._rotate(p, q, rows), keys, values, start, rows.mask, scale=scale, bias=bias)
+        return attention(self._rotate(p, q, rows), keys, values, start, rows.mask, scale=scale, bias=bias, storage=self.storage)
 
     def _rotate(self, p: int, x: NDArray, rows: Rows) -> NDArray:
         """(n, heads, width) -> (n, heads, width)"""

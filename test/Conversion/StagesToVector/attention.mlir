@@ -5,7 +5,8 @@ treadle.state @k : !treadle.state<append, 64x64xf32, panels>
 treadle.state @v : !treadle.state<append, 64x64xf32>
 treadle.state @m : !treadle.state<append, 64xi8>
 
-// Two rows of two heads share four blocks of 16 keys; four rows of two heads the two vectors of a value.
+// Two rows of two heads share four blocks of 16 keys; four rows of two heads the two vectors of a value. Values
+// are copied first, for many register blocks; masked ones are left out then.
 // CHECK-LABEL: func.func private @attention_0
 // CHECK-SAME: memref<?x128xf32>
 // CHECK-NOT: memref.prefetch
@@ -14,12 +15,20 @@ treadle.state @m : !treadle.state<append, 64xi8>
 // CHECK-NOT: vector.load
 // CHECK-COUNT-16: vector.fma
 // CHECK: scf.yield
+// CHECK: vector.load {{.*}} : memref<64x64xf32>, vector<16xf32>
+// CHECK: arith.select
+// CHECK: vector.store {{.*}} : memref<512x32xf32>, vector<16xf32>
 // CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
-// CHECK: scf.if
-// CHECK-COUNT-2: vector.load {{.*}} : memref<64x64xf32>, vector<16xf32>
+// CHECK-COUNT-2: vector.load {{.*}} : memref<512x32xf32>, vector<16xf32>
 // CHECK-NOT: vector.load
 // CHECK-COUNT-16: vector.fma
-// CHECK: } else {
+// CHECK: scf.yield
+// Behind the keys that all rows reach, each row takes its own.
+// CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
+// CHECK: arith.cmpi slt
+// CHECK: vector.fma
+// CHECK: arith.select
+// CHECK: scf.yield
 func.func @rows(%ids: tensor<32xi32>, %mask: tensor<32xi8>, %position: index, %valid: index, %loops: index) -> tensor<32x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 32>} {
   %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>
   %q = treadle.embedding %ids, %w : (tensor<32xi32>, !treadle.weight<37x128xf32, panels>) -> tensor<32x128xf32>
@@ -31,10 +40,16 @@ func.func @rows(%ids: tensor<32xi32>, %mask: tensor<32xi8>, %position: index, %v
   return %y : tensor<32x128xf32>
 }
 
-// A single row asks early for what it is about to read.
+// A single row asks early for what it is about to read, and reads values where they lie.
 // CHECK-LABEL: func.func private @attention_1
 // CHECK-SAME: memref<1x128xf32>
+// CHECK-NOT: memref<512x32xf32>
 // CHECK: memref.prefetch
+// CHECK: scf.if {{.*}} -> ({{(vector<16xf32>(, )?){4}[)]}} {
+// CHECK-COUNT-2: vector.load {{.*}} : memref<64x64xf32>, vector<16xf32>
+// CHECK-COUNT-4: vector.fma
+// CHECK: } else {
+// CHECK: arith.select
 // CHECK: return
 func.func @row(%ids: tensor<1xi32>, %mask: tensor<1xi8>, %position: index, %valid: index, %loops: index) -> tensor<1x128xf32> attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
   %w = treadle.get_weight @w[] : !treadle.weight<37x128xf32, panels>

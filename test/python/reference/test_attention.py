@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from treadle.reference import attention
+from treadle.reference import attention, round_bf16
 
 
 def plain_attention(q: NDArray, k: NDArray, v: NDArray, start: int, mask: NDArray) -> NDArray:
@@ -28,6 +28,22 @@ def test_against_plain_loops(kv_heads: int, start: int) -> None:
     np.testing.assert_allclose(attention(q, k, v, start, mask), plain_attention(q, k, v, start, mask), rtol=1e-12)
     everything = np.ones(start + 5)
     np.testing.assert_allclose(attention(q, k, v, start), plain_attention(q, k, v, start, everything), rtol=1e-12)
+
+
+def test_what_meets_bf16_is_rounded() -> None:
+    """Exponentials below the maximum of their span: at 600 keys two spans."""
+    generator = np.random.default_rng(5)
+    q = generator.normal(size=(1, 1, 6)) * 3
+    k, v = (round_bf16(generator.normal(size=(600, 1, 6))) for _ in "kv")
+    scores = k[:, 0] @ round_bf16(q)[0, 0] / math.sqrt(6)
+    exponentials, scales = [], []
+    for span in (scores[:512], scores[512:]):
+        exponentials.append(round_bf16(np.exp(span - span.max())))
+        scales.append(math.exp(span.max() - scores.max()))
+    weights = np.concatenate([e * scale for e, scale in zip(exponentials, scales)])
+    expected = weights @ v[:, 0] / weights.sum()
+    np.testing.assert_allclose(attention(q, k, v, 599, storage="bf16")[0, 0], expected, rtol=1e-12)
+    assert abs(attention(q, k, v, 599)[0, 0] - expected).max() > 1e-4
 
 
 def test_a_row_without_keys_gives_zeros() -> None:

@@ -112,14 +112,14 @@ def case() -> Case:
 
 
 def test_what_bf16_rounds(case: Case, weights: Path) -> None:
-    """Rows of K and V, not q; and the matrices, so that rounding these beforehand changes nothing."""
+    """Rows of K and V, q only where it meets them; and the matrices, so that rounding these beforehand changes nothing."""
     model = case.reference(weights, storage="bf16")
     seen = []
 
     def attend(slot: int, q: NDArray, k: NDArray, v: NDArray) -> NDArray:
         seen.append(slot)
         assert (round_bf16(k) == k).all() and (round_bf16(v) == v).all() and (round_bf16(q) != q).any()
-        return attention(q, k, v)
+        return attention(q, k, v, storage="bf16")
 
     ids = case.ids[:8]
     logits = model.rows(ids, 0, attend, n_think_loops=2)

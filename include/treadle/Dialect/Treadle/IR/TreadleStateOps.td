@@ -55,6 +55,11 @@ def Treadle_AttentionOp : Treadle_CoreOp<"attention", [AttrSizedOperandSegments]
     sums of 512 keys are merged left to right, so the bits do not depend on the rows
     of the entry point.
 
+    What meets a bf16 state is rounded to bf16 (nearest, ties to even): q where it meets
+    K, and where they meet V the exponentials exp(s[j] - m), m the maximum of the 512
+    keys, before they are summed. Products are added to f32 sums in pairs, of columns
+    and of keys, the odd one first.
+
     Constraints:
     * (C1) `heads` and `kv_heads` are positive and `kv_heads` divides `heads`.
     * (C2) `keys` is an append state, in panels, of rows kv_heads * D, where `query` has heads * D columns.

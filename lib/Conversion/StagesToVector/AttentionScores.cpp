@@ -1,0 +1,102 @@
+//===- AttentionScores.cpp - attention: queries meet keys ----------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "AttentionEmitter.h"
+
+using namespace mlir;
+using namespace treadle;
+
+/// What lies behind the last column is 0.
+void AttentionEmitter::roundQueries(Value kvHead) {
+  forRowsAndHeads([&](Value row, Value head) {
+    Value source = b.add(kernel.begin(0), row), origin = columnOf(kvHead, head, keyWidth);
+    b.forLanes(keyWidth, [&](Value column, Value lanes) {
+      scoreProducts.store(b.load(query, {source, b.add(origin, column)}, lanes), queries,
+                          {row, head, column});
+    });
+  });
+}
+
+/// Scores of some panels of 16 keys, one key per lane, for the rows that reach them and all heads.
+/// A single panel may end behind the span.
+void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64_t panels,
+                                  Span span) {
+  Value present; // null where all keys are there
+  if (panels == 1)
+    present = b.maskBelow(b.sub(span.end, firstKey));
+  VectorType bytes = b.lanes(b.getI8Type());
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bytes));
+  SmallVector<Value> attended;
+  for (int64_t n = 0; n < panels; ++n) {
+    Value key = at(firstKey, n * numLanes);
+    Value flags = b.load(mask, {key}, present);
+    attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
+  }
+  Value firstPanel = arith::DivUIOp::create(b, firstKey, b.index(numLanes));
+
+  // Rows that stand before the first of the keys need none of them.
+  Value before = b.sub(firstKey, positionOf(b.index(0)));
+  before = arith::MaxSIOp::create(b, before, b.index(0));
+  Value firstRow = b.sub(before, arith::RemUIOp::create(b, before, b.index(scoreShape.rows)));
+  forRegisterBlocks(scoreShape, firstRow, [&](RegisterBlock block) {
+    SmallVector<Value> dots = multiplyKeys(lane, block, kvHead, firstPanel, panels);
+    forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+      Value row = at(block.row, r), head = at(block.head, h);
+      Value behind = at(positionOf(row), 1);
+      Value maximum = b.load(highest, {row, head, b.index(0)});
+      for (int64_t n = 0; n < panels; ++n) {
+        Value key = at(firstKey, n * numLanes);
+        Value scaled = arith::MulFOp::create(b, dots[pair * panels + n],
+                                             b.splat(op.getScale().convertToFloat()));
+        if (lane.bias) {
+          Value biasColumn = b.add(columnOf(kvHead, head, capacity), key);
+          Value bias = b.load(lane.bias, {b.add(kernel.begin(0), row), biasColumn}, present);
+          scaled = arith::AddFOp::create(b, scaled, bias);
+        }
+        Value causal = b.maskBelow(b.sub(behind, key));
+        Value included = arith::AndIOp::create(b, causal, attended[n]);
+        Value score = arith::SelectOp::create(b, included, scaled, b.splat(excludedScore));
+        b.store(score, scores, {row, head, b.sub(key, span.begin)});
+        Value isHigher = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score, maximum);
+        maximum = arith::SelectOp::create(b, isHigher, score, maximum);
+      }
+      b.store(maximum, highest, {row, head, b.index(0)});
+    });
+  });
+}
+
+/// q . k for the rows and heads of a block and 16 keys of each of some panels.
+SmallVector<Value> AttentionEmitter::multiplyKeys(Lane lane, RegisterBlock block, Value kvHead,
+                                                  Value firstPanel, int64_t panels) {
+  Value origin = b.mul(kvHead, b.index(keyWidth));
+  auto addColumns = [&](Value column, int64_t count, ValueRange sums) {
+    SmallVector<Value> next(sums);
+    SmallVector<SmallVector<Value>> keys;
+    for (int64_t n = 0; n < panels; ++n) {
+      SmallVector<Value> place = {at(firstPanel, n), b.add(origin, column), b.index(0)};
+      keys.push_back(scoreProducts.fromPanel(lane.keys, place, count));
+    }
+    if (tileRows == 1)
+      for (int64_t n = 0; n < panels; ++n)
+        prefetch(lane.keys, {at(firstPanel, panels + n), b.add(origin, column), b.index(0)});
+    forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+      auto [memory, place] = queryAt(at(block.row, r), kvHead, at(block.head, h), column);
+      for (int64_t n = 0; n < panels; ++n) {
+        Value &sum = next[pair * panels + n];
+        sum = scoreProducts.multiply(memory, place, keys[n], sum);
+      }
+    });
+    return next;
+  };
+  int64_t depth = scoreProducts.depth(), rest = keyWidth % depth;
+  SmallVector<Value> sums(block.rows * block.heads * panels, b.splat(0.0f));
+  sums = llvm::to_vector(
+      b.loop(b.index(0), b.index(keyWidth - rest), depth, sums,
+             [&](Value column, ValueRange sums) { return addColumns(column, depth, sums); }));
+  return rest == 0 ? sums : addColumns(b.index(keyWidth - rest), rest, sums);
+}
