@@ -29,18 +29,17 @@ struct Ceilings {
   Ceilings(size_t weights, size_t activations, MultiplyAdd kind,
            unsigned threads)
       : weights(weights, threads), activations(activations, threads),
-        matrices(kind, threads), attention(MultiplyAdd::f32, threads) {}
+        products(kind, threads) {}
 
   void sample() {
     weights.sample();
     activations.sample();
-    matrices.sample();
-    attention.sample();
+    products.sample();
   }
 
   ReadBandwidth weights;     ///< a buffer as large as what a token reads
   ReadBandwidth activations; ///< one as large as scratch memory
-  MultiplyAddPeak matrices, attention;
+  MultiplyAddPeak products;  ///< of matrices and of attention
 };
 
 /// The seconds that a stage would take at the ceilings.
@@ -60,9 +59,7 @@ static Least leastSeconds(const StageTotal &stage, const Ceilings &ceilings) {
   };
   return {stage.bytes / bandwidth(ceilings.weights) +
               stage.activationBytes / bandwidth(ceilings.activations),
-          stage.flops / ceilings.matrices.flopsPerSecond().median +
-              stage.attentionFlops /
-                  ceilings.attention.flopsPerSecond().median};
+          stage.flops / ceilings.products.flopsPerSecond().median};
 }
 
 //===----------------------------------------------------------------------===//
@@ -91,7 +88,6 @@ static void printStage(const StageNeeds &needs, const StageTotal &stage,
                        const Ceilings &ceilings, double perUnit, double total) {
   const double seconds = median(stage.seconds);
   const double bytes = stage.bytes + stage.activationBytes;
-  const double flops = stage.flops + stage.attentionFlops;
   const Least least = leastSeconds(stage, ceilings);
   const double share = std::max(least.memory, least.arithmetic) / seconds;
   const double wait = median(stage.waits) / total;
@@ -105,12 +101,12 @@ static void printStage(const StageNeeds &needs, const StageTotal &stage,
   char rates[40] = "      -        -       -";
   if (!isOfOthers)
     std::snprintf(rates, sizeof(rates), "%7.1f %8.1f %5.0f %%",
-                  bytes / seconds / 1e9, flops / seconds / 1e9, 100 * share);
+                  bytes / seconds / 1e9, stage.flops / seconds / 1e9, 100 * share);
   std::printf(
       "%8.6g %9.1f %5.1f %% %5.1f %% %9s %10s %s  %-11s %s\n",
       stage.calls * perUnit, seconds * perUnit * 1e6, 100 * seconds / total,
       100 * wait, formatBytes(bytes * perUnit).c_str(),
-      formatCount(flops * perUnit).c_str(), rates, bound, needs.name.c_str());
+      formatCount(stage.flops * perUnit).c_str(), rates, bound, needs.name.c_str());
 }
 
 /// What stands together is of one sample, the median one.
@@ -127,7 +123,7 @@ static void printTotal(const StageTimes &times, double perUnit,
     inStages += stage.seconds[sample] - stage.waits[sample];
     waiting += stage.waits[sample];
     bytes += stage.bytes + stage.activationBytes;
-    flops += stage.flops + stage.attentionFlops;
+    flops += stage.flops;
   }
   const double unit = perUnit * 1e6, total = seconds[sample];
   std::printf("%-12s %.1f us = %.1f in stages + %.1f waiting for other threads "
@@ -153,16 +149,12 @@ static void printCeilings(const Ceilings &ceilings) {
                 formatBytes(static_cast<double>(read.size())).c_str());
     printSpread(summary);
   };
-  auto printPeak = [&](const char *what, const MultiplyAddPeak &peak) {
-    Summary summary = peak.flopsPerSecond();
-    std::printf("%-12s %.1f GFLOP/s for %s  (", "ceiling", summary.median / 1e9,
-                what);
-    printSpread(summary);
-  };
   print("weights and states", ceilings.weights);
   print("activations", ceilings.activations);
-  printPeak("matrices", ceilings.matrices);
-  printPeak("attention", ceilings.attention);
+  Summary peak = ceilings.products.flopsPerSecond();
+  std::printf("%-12s %.1f GFLOP/s for matrices and attention  (", "ceiling",
+              peak.median / 1e9);
+  printSpread(peak);
 }
 
 //===----------------------------------------------------------------------===//

@@ -143,6 +143,5 @@ void StageTimes::addNeeds(size_t stage, const Call &call, double share) {
   total.bytes +=
       share * (one.weightBytes + one.stateBytes + call.keys * one.keyBytes);
   total.activationBytes += share * call.rows * one.rowBytes;
-  total.flops += share * call.rows * one.flops;
-  total.attentionFlops += share * call.pairs * one.keyFlops;
+  total.flops += share * (call.rows * one.flops + call.pairs * one.keyFlops);
 }

@@ -48,8 +48,7 @@ struct StageTotal {
   double bytes = 0; ///< of weights and states
   double activationBytes =
       0;            ///< and of append rows that are not attended to, and tables
-  double flops = 0; ///< of matrices
-  double attentionFlops = 0;
+  double flops = 0; ///< of matrices and attention
   std::vector<double> seconds; ///< of each sample, with the waits
   std::vector<double> waits;   ///< for other threads, right behind
 };
