@@ -117,6 +117,18 @@ def test_right_kernels_run(cuda: Cuda) -> None:
     halves = rotated.replace("i32 -1", "i32 %half").replace("i32 31)", "i32 4127)")
     halves = "  %isLow = icmp ult i32 %thread, 16\n  %half = select i1 %isLow, i32 65535, i32 -65536\n" + halves
     assert cuda.run(halves) == [float(i // 16 * 16 + (i + 15) % 16) for i in range(FLOATS)]
+    # One half meets while the other waits for the block.
+    waiting = """
+  %isLow = icmp ult i32 %thread, 16
+  br i1 %isLow, label %low, label %both
+low:
+  %got = call i32 @llvm.nvvm.shfl.sync.idx.i32(i32 65535, i32 %thread, i32 %wrapped, i32 4127)
+  br label %both
+both:
+  call void @llvm.nvvm.barrier0()
+  store float %f, ptr %place
+"""
+    assert cuda.run(waiting) == [2.0] * FLOATS
 
 
 def test_bounds(cuda: Cuda) -> None:

@@ -174,7 +174,8 @@ static float shuffleFloat(uint32_t members, float value, uint32_t source, uint32
 static void blockBarrier() {
   Thread &self = block.threads[block.current];
   self.meeting = Meeting::barrier;
-  self.members = ~0u;
+  // Others of its warp may meet without it.
+  self.members = 1u << block.current % warpThreads;
   if (++block.atBarrier != block.numThreads)
     return giveWay();
   block.atBarrier = 0;
