@@ -86,18 +86,23 @@ void LaneBuilder::store(Value value, Value memref, ValueRange indices, Value mas
 }
 
 Value LaneBuilder::roundToBF16(Value value) {
+  bool isScalar = value.getType().isF32();
+  Type type = value.getType(), asWords = isScalar ? Type(getI32Type()) : Type(words());
+  auto word = [&](uint32_t bits) -> Value {
+    auto number = static_cast<int32_t>(bits);
+    return isScalar ? Value(arith::ConstantOp::create(*this, getI32IntegerAttr(number)))
+                    : splatWord(number);
+  };
   // Adding 0x7fff plus the lowest kept bit carries into it exactly when rounding up is right.
-  Value bits = arith::BitcastOp::create(*this, words(), value);
-  Value kept = arith::AndIOp::create(*this, arith::ShRUIOp::create(*this, bits, splatWord(16)),
-                                     splatWord(1));
+  Value bits = arith::BitcastOp::create(*this, asWords, value);
+  Value kept = arith::AndIOp::create(*this, arith::ShRUIOp::create(*this, bits, word(16)), word(1));
   Value biased =
-      arith::AddIOp::create(*this, bits, arith::AddIOp::create(*this, kept, splatWord(0x7fff)));
+      arith::AddIOp::create(*this, bits, arith::AddIOp::create(*this, kept, word(0x7fff)));
   Value rounded = arith::BitcastOp::create(
-      *this, floats(),
-      Value(arith::AndIOp::create(*this, biased, splatWord(static_cast<int32_t>(0xffff0000u)))));
+      *this, type, Value(arith::AndIOp::create(*this, biased, word(0xffff0000))));
   // The sum would turn some NaNs into numbers.
   Value isNaN = arith::CmpFOp::create(*this, arith::CmpFPredicate::UNO, value, value);
-  Value quietNaN = arith::BitcastOp::create(*this, floats(), splatWord(0x7fc00000));
+  Value quietNaN = arith::BitcastOp::create(*this, type, word(0x7fc00000));
   return arith::SelectOp::create(*this, isNaN, quietNaN, rounded);
 }
 

@@ -64,8 +64,8 @@ public:
   Value loadAsIs(Value memref, ValueRange indices, Value mask = {});
   void store(Value lanes, Value memref, ValueRange indices, Value mask = {});
 
-  /// f32 -> bf16 -> f32, to nearest, ties to even; NaN stays NaN.
-  Value roundToBF16(Value lanes);
+  /// f32 -> bf16 -> f32, of lanes or of one number, to nearest, ties to even; NaN stays NaN.
+  Value roundToBF16(Value value);
   /// The even (low half) and odd (high half) bf16 of each 32-bit word, as f32.
   Value lowBF16(Value words);
   Value highBF16(Value words);

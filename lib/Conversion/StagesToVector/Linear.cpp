@@ -19,8 +19,11 @@
 // the outputs, and a register block holds panels of all of them. Where columns come
 // in groups, a tile is TR rows x some groups, which run one after the other.
 //
+// On a GPU, K is no chain but some slices, all of which run together (Slices.h).
+//
 
 #include "Multiplier.h"
+#include "Slices.h"
 
 using namespace mlir;
 using namespace treadle;
@@ -88,17 +91,19 @@ public:
         inner(work.type.getShape().back()), tileRows(kernel.tileSize(0)),
         tileOutputs(work.groups > 1 ? std::min(work.matrices[0].outputs, outputsOfGroup)
                                     : kernel.tileSize(1)),
-        perMatrix(work.products.size() / work.matrices.size()) {
+        perMatrix(work.products.size() / work.matrices.size()),
+        isSliced(kernel.getOptions().slices > 1) {
     words = llvm::divideCeilSigned(inner, multiplier.depth());
     const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
-    blockWords = std::min(words, tileRows == 1 ? options.singleRowWords : options.blockWords);
+    blockWords = tileRows == 1 ? options.singleRowWords : options.blockWords;
+    blockWords = isSliced ? words : std::min(words, blockWords);
     registerRows = std::max<int64_t>(1, options.registerRows / perMatrix);
     for (const Product &product : work.products) {
       int64_t width = llvm::alignTo(tileOutputs, panelWidth) * work.matrices[product.matrix].panels;
       if (words > blockWords)
         partials.push_back(kernel.allocate({tileRows, width}, b.getF32Type()));
     }
-    if (multiplier.isRounding())
+    if (multiplier.isRounding() && !isSliced)
       rounded = multiplier.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
                                      int64_t(llvm::alignTo(2 * blockWords, numLanes))});
     for (unsigned i = 0; i < work.matrices.size(); ++i) {
@@ -108,22 +113,30 @@ public:
       auto found = llvm::find_if(alike, isAlike);
       (found == alike.end() ? alike.emplace_back() : *found).push_back(i);
     }
+    if (isSliced)
+      planSlices();
   }
 
   void emit();
 
 private:
+  void planSlices();
   void emitOutputs();
   void emitRowBlock(Rows rows, Words block);
   void roundRows(Rows rows, Words block);
   int64_t panelsOfUnit();
+  int64_t panelsFor(int64_t rows);
   void emitUnits(Rows rows, Value first, int64_t count, int64_t panelsAtOnce, Words block);
   void emitPanels(Rows rows, ArrayRef<Panels> panels, Words block);
+  void emitSideBySide(Rows rows, ArrayRef<Panels> panels);
   std::optional<Prefetch> findNext(Rows rows, ArrayRef<Panels> panels, Words block);
   void prefetch(const Prefetch &next, Value word);
   void storeSums(ArrayRef<Value> sums, Value row, const Panels &panels);
   SmallVector<Value> multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord, Value word,
                               ValueRange accumulators);
+  Value addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
+                   ArrayRef<Value> weights, Value sum);
+  Value roundedAt(unsigned input, Rows rows, int64_t row, Value column);
   void forRowBlocks(function_ref<void(Rows)> body);
   void forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body);
 
@@ -139,10 +152,13 @@ private:
   Products work;
   Multiplier multiplier;
   bool isStack;
-  int64_t inner, tileRows, tileOutputs, perMatrix, words, blockWords, registerRows;
+  int64_t inner, tileRows, tileOutputs, perMatrix;
+  bool isSliced;
+  int64_t words, blockWords, registerRows;
   SmallVector<SmallVector<unsigned>> alike; // matrices with as many outputs
   SmallVector<Value> partials; // of each product, [tile rows][tile outputs]: of K so far
   Value rounded;               // [inputs][register rows][block of K] activations rounded to bf16
+  Value slices, totals;        // what slices meet in, where they run side by side (Slices.h)
   // The outputs that run at present; of several matrices, in units.
   Value group, firstOutput, endOutput;
 };
@@ -198,15 +214,19 @@ int64_t LinearEmitter::panelsOfUnit() {
   return panels;
 }
 
+/// Panels of a register block. A single row needs them for independent chains; rows of several
+/// inputs are such chains too.
+int64_t LinearEmitter::panelsFor(int64_t rows) {
+  const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
+  return rows == 1 ? std::max<int64_t>(options.registerPanels, options.singleRowPanels / perMatrix)
+                   : options.registerPanels;
+}
+
 /// All panels of the tile for a block of rows.
 void LinearEmitter::emitRowBlock(Rows rows, Words block) {
-  if (multiplier.isRounding())
+  if (rounded)
     roundRows(rows, block);
-  // A single row needs panels for independent chains; rows of several inputs are such chains too.
-  const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
-  int64_t panelsAtOnce = options.registerPanels;
-  if (rows.count == 1)
-    panelsAtOnce = std::max<int64_t>(panelsAtOnce, options.singleRowPanels / perMatrix);
+  int64_t panelsAtOnce = panelsFor(rows.count);
   forUnitBlocks(
       std::max<int64_t>(panelsAtOnce / panelsOfUnit(), 1),
       [&](Value first, int64_t count) { emitUnits(rows, first, count, panelsAtOnce, block); });
@@ -276,6 +296,8 @@ void LinearEmitter::emitUnits(Rows rows, Value first, int64_t count, int64_t pan
 
 /// One register block. Sums are ordered by panels, their matrices, rows, and products of a matrix.
 void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) {
+  if (slices)
+    return emitSideBySide(rows, panels);
   auto partialAt = [&](const Panels &of, unsigned matrix, int64_t row) -> SmallVector<Value> {
     Value origin = b.mul(firstOutput, b.index(work.matrices[matrix].panels));
     return {at(rows.first, row), b.sub(columnOf(of.index), origin)};
@@ -289,12 +311,13 @@ void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) 
                              ? b.splat(0.0f)
                              : b.load(partials[matrix * perMatrix + i], partialAt(of, matrix, r)));
   std::optional<Prefetch> next = findNext(rows, panels, block);
-  sums = llvm::to_vector(
-      b.loop(b.index(0), b.index(block.count), 1, sums, [&](Value word, ValueRange sums) {
-        if (next)
-          prefetch(*next, word);
-        return multiply(rows, panels, block.first, word, sums);
-      }));
+  auto addWord = [&](Value word, ValueRange sums) {
+    if (next)
+      prefetch(*next, word);
+    return multiply(rows, panels, block.first, word, sums);
+  };
+  sums = isSliced ? Slices(b, words, kernel.getOptions().slices).sum(sums.size(), addWord)
+                  : llvm::to_vector(b.loop(b.index(0), b.index(block.count), 1, sums, addWord));
   ArrayRef<Value> rest = sums;
   for (const Panels &of : panels) {
     ArrayRef<Value> here = rest.take_front(of.matrices.size() * rows.count * perMatrix);
@@ -315,6 +338,49 @@ void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) 
   }
 }
 
+/// Few sums at once, since each needs memory for all its slices. In the prologue of something else
+/// they run one after the other, for its tiles have few threads.
+void LinearEmitter::planSlices() {
+  int64_t mostAlike = 0;
+  for (ArrayRef<unsigned> matrices : alike)
+    mostAlike = std::max<int64_t>(mostAlike, matrices.size());
+  registerRows = std::max<int64_t>(1, registerRows / mostAlike);
+  if (!kernel.isSliced())
+    return;
+  int64_t panels = panelsOfUnit() * llvm::divideCeilSigned(tileOutputs, panelWidth);
+  auto sumsOf = [&](int64_t rows) {
+    return rows * perMatrix * std::min(panels, std::max(mostAlike, panelsFor(rows)));
+  };
+  int64_t most = std::max(sumsOf(1), sumsOf(std::min(tileRows, registerRows)));
+  Slices shape(b, words, kernel.getOptions().slices);
+  slices = kernel.allocate(shape.getShape(most), b.getF32Type());
+  totals = kernel.allocate({most, numLanes}, b.getF32Type());
+}
+
+/// The same with slices side by side; then row by row.
+void LinearEmitter::emitSideBySide(Rows rows, ArrayRef<Panels> panels) {
+  int64_t matrices = 0, ofMatrix = rows.count * perMatrix;
+  for (const Panels &of : panels)
+    matrices += of.matrices.size();
+  auto addWord = [&](Value word, ValueRange sums) {
+    return multiply(rows, panels, b.index(0), word, sums);
+  };
+  Slices(b, words, kernel.getOptions().slices).sum(matrices * ofMatrix, addWord, slices, totals);
+  b.loop(b.index(0), b.index(rows.count), 1, [&](Value r) {
+    Value row = b.add(kernel.begin(0), b.add(rows.first, r));
+    Value place = b.mul(r, b.index(perMatrix)); // of the row's next sum of the first matrix
+    for (const Panels &of : panels) {
+      SmallVector<Value> sums; // by matrix and product
+      for (size_t m = 0; m < of.matrices.size(); ++m) {
+        for (int64_t i = 0; i < perMatrix; ++i)
+          sums.push_back(b.load(totals, {at(place, i), b.index(0)}));
+        place = at(place, ofMatrix);
+      }
+      storeSums(sums, row, of);
+    }
+  });
+}
+
 /// The weights of these panels that are needed next: in the next block of K, or of outputs.
 /// Without, the first rows of a block would wait for memory. Each row of a whole tile asks for its
 /// part. Several matrices run together where rows are few.
@@ -323,7 +389,7 @@ std::optional<Prefetch> LinearEmitter::findNext(Rows rows, ArrayRef<Panels> pane
   Prefetch next;
   next.step = llvm::divideCeilSigned(rows.count * wordsPerRow * numLanes, block.count);
   int64_t reach = llvm::divideCeilSigned(next.step * block.count, numLanes);
-  if (!kernel.hasWholeGranules() || words < reach || work.matrices.size() > 1)
+  if (isSliced || !kernel.hasWholeGranules() || words < reach || work.matrices.size() > 1)
     return std::nullopt;
   Value word = b.mul(rows.first, b.index(wordsPerRow)), size = b.index(blockWords);
   Value panel = b.add(panels[0].index, Value(arith::DivUIOp::create(b, word, size)));
@@ -381,14 +447,6 @@ void LinearEmitter::storeSums(ArrayRef<Value> sums, Value row, const Panels &pan
 SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord,
                                            Value word, ValueRange accumulators) {
   Value from = b.add(firstWord, word);
-  auto addProduct = [&](unsigned input, int64_t row, ArrayRef<Value> weights, Value sum) {
-    if (multiplier.isRounding())
-      return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
-                                 weights, sum);
-    Value column = b.add(b.mul(group, b.index(inner)), from);
-    return multiplier.multiply(work.inputs[input],
-                               {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
-  };
   SmallVector<Value> sums(accumulators);
   Value *sum = sums.begin();
   for (const Panels &of : panels)
@@ -400,13 +458,41 @@ SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, V
       SmallVector<Value> weights = multiplier.fromWords(b.loadAsIs(memory, place));
       for (int64_t r = 0; r < rows.count; ++r)
         for (const Product &product : productsOf(matrix)) {
-          *sum = addProduct(product.input, r, weights, *sum);
+          *sum = addProduct(product.input, rows, r, firstWord, word, weights, *sum);
           ++sum;
         }
     }
   return sums;
 }
 
+/// sum + the products of a step of K. Without memory for rounded rows each number is rounded where it
+/// is used.
+Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
+                                ArrayRef<Value> weights, Value sum) {
+  Value from = b.add(firstWord, word);
+  if (rounded)
+    return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
+                               weights, sum);
+  if (multiplier.isRounding()) {
+    Value column = b.mul(from, b.index(2));
+    return multiplier.multiply(
+        {roundedAt(input, rows, row, column), roundedAt(input, rows, row, at(column, 1))}, weights,
+        sum);
+  }
+  Value column = b.add(b.mul(group, b.index(inner)), from);
+  return multiplier.multiply(work.inputs[input],
+                             {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
+}
+
+/// A number of the group's part of a row, rounded to bf16. One behind the last column meets a
+/// weight of 0.
+Value LinearEmitter::roundedAt(unsigned input, Rows rows, int64_t row, Value column) {
+  if (inner % 2 != 0)
+    column = b.minimum(column, b.index(inner - 1));
+  Value source = b.add(kernel.begin(0), at(rows.first, row));
+  Value place = b.add(b.mul(group, b.index(inner)), column);
+  return b.roundToBF16(memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place}));
+}
 /// The `linear` ops of a step: each a matrix of its own, some with the same input.
 void treadle::emitLinears(StageKernel &kernel) {
   Operation *front = kernel.cores().front();

@@ -136,6 +136,13 @@ Value Multiplier::multiply(Value memory, ValueRange place, ArrayRef<Value> step,
   return sum;
 }
 
+Value Multiplier::multiply(ArrayRef<Value> x, ArrayRef<Value> step, Value sum) {
+  assert(!hasDot && "a pair is no two numbers");
+  for (int64_t i = depth() - 1; i >= 0; --i)
+    sum = b.fma(b.broadcast(x[i]), step[i], sum);
+  return sum;
+}
+
 Value Multiplier::multiplySome(Value memory, ValueRange place, ArrayRef<Value> step,
                                ArrayRef<Value> included, Value sum) {
   if (!hasDot) {

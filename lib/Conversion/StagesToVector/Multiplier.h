@@ -52,6 +52,8 @@ public:
 
   /// sum + the products of a step; its x begins at `place`.
   Value multiply(Value memory, ValueRange place, llvm::ArrayRef<Value> step, Value sum);
+  /// The same with the numbers x of a step, rounded. Not for the processor's instruction for pairs.
+  Value multiply(llvm::ArrayRef<Value> x, llvm::ArrayRef<Value> step, Value sum);
   /// The same, of the products alone whose i1 in `included` is set. The x and w of others may be
   /// anything.
   Value multiplySome(Value memory, ValueRange place, llvm::ArrayRef<Value> step,

@@ -278,6 +278,8 @@ void StageKernel::beginStep(const Step &next) {
   }
 }
 
+bool StageKernel::isSliced() { return function->hasAttr("treadle.sliced"); }
+
 bool StageKernel::hasWholeGranules() {
   int64_t rows = step->extents[0];
   return ShapedType::isDynamic(rows) || rows % rowGranule == 0;

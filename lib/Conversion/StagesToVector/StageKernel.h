@@ -47,6 +47,9 @@ public:
   /// The memory of a result of the stage.
   mlir::Value result(unsigned index = 0) const { return results[index]; }
 
+  /// Whether parts of a tile run side by side, as slices of K do.
+  bool isSliced();
+
   /// The core ops of the step.
   llvm::ArrayRef<StageCoreOpInterface> cores() const { return step->cores; }
 

@@ -165,6 +165,8 @@ func::FuncOp KernelTable::create(StageOp stage) {
   std::string name = (noun + "_" + Twine(names[noun]++)).str();
   auto kernel =
       func::FuncOp::create(builder, stage.getLoc(), name, builder.getFunctionType(types, {}));
+  if (options.slices > 1 && isa_and_nonnull<LinearOp, JointLinearOp>(core.getOperation()))
+    kernel->setAttr("treadle.sliced", builder.getUnitAttr());
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());
   // One function per distinct stage: inlined, its registers would compete with the entry point's.
@@ -338,8 +340,8 @@ struct ConvertStagesToVector
 
   void runOnOperation() override {
     ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
-                                             blockWords,   singleRowWords, bf16Dot,
-                                             chunked};
+                                             blockWords,   singleRowWords, slices,
+                                             bf16Dot,      chunked};
     ModuleOp module = getOperation();
     KernelTable kernels(module, options);
     Layout weights = layoutWeights(module), states = layoutStates(module);

@@ -31,8 +31,14 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     Matrices run in register blocks of `register-rows` x `register-panels`; a single
     row takes up to `single-row-panels` at once, for enough independent chains. K passes in blocks
     of `block-words` words, of one f32 or two bf16, for one row in blocks of
-    `single-row-words`; that changes no bit. Recurrences run row by row, or where `chunked` in
-    chunks of up to 64 rows.
+    `single-row-words`; that changes no bit.
+
+    Where there are `slices`, K has no blocks: slice s of S takes words s, s + S, ... in one chain,
+    and the sums of slices are added in order, which makes other bits, the same for every number of
+    rows. A stage that ends in a matrix becomes a kernel with the attribute `treadle.sliced`, in
+    which slices are iterations of a loop that have nothing to do with each other.
+
+    Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
   }];
   let options = [
     Option<"registerRows", "register-rows", "int64_t", "6", "rows of a register block">,
@@ -42,6 +48,7 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     // first-level cache. A single row has no reuse to protect.
     Option<"blockWords", "block-words", "int64_t", "256", "words of K in a block">,
     Option<"singleRowWords", "single-row-words", "int64_t", "8192", "the same for one row">,
+    Option<"slices", "slices", "int64_t", "1", "slices of K that are summed for themselves">,
     Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
     Option<"chunked", "chunked", "bool", "false", "run recurrences in chunks of rows">,
   ];

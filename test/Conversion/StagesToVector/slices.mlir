@@ -1,0 +1,70 @@
+// RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,treadle-fuse-prologues,func.func(treadle-plan-arena),treadle-gpu-assign-tiles,convert-stages-to-vector{slices=8 register-rows=8 single-row-panels=8},canonicalize,cse)' | FileCheck %s
+
+treadle.weight @a : !treadle.weight<48x100xf32, panels> from ["a"]
+treadle.weight @b : !treadle.weight<48x70xbf16, panels> from ["b"]
+treadle.weight @c : !treadle.weight<48x4xf32, panels> from ["c"]
+treadle.state @s : !treadle.state<fixed, 1x48xf32>
+
+// Slice s takes words s, s + 8, ...: twelve of the 100 for each, eight of which are asked for at once, and one more for
+// the first four.
+// CHECK-LABEL: func.func private @linear_0
+// CHECK-SAME: treadle.sliced
+// CHECK-DAG: %[[TOTALS:.*]] = memref.alloca() {{.*}} : memref<1x16xf32>
+// CHECK-DAG: %[[PARTIALS:.*]] = memref.alloca() {{.*}} : memref<8x1x16xf32>
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c8 step %c1 {
+// CHECK-COUNT-12: vector.load
+// CHECK: %[[WORD:.*]] = arith.addi %[[SLICE]], %c96
+// CHECK: %[[SUM:.*]] = scf.for %{{.*}} = %[[WORD]] to %c100 step %c8 iter_args
+// CHECK: vector.store %[[SUM]], %[[PARTIALS]][%[[SLICE]], %c0, %c0]
+// Slices are added in order, then the epilogue runs.
+// CHECK: %[[TOTAL:.*]] = scf.for %[[SLICE:.*]] = %c0 to %c8 step %c1 iter_args
+// CHECK: vector.load %[[PARTIALS]][%[[SLICE]], %c0, %c0]
+// CHECK: arith.addf
+// CHECK: vector.store %[[TOTAL]], %[[TOTALS]]
+// CHECK-NOT: scf.for
+// CHECK: return
+func.func @one_row(%x: tensor<1x100xf32>) -> tensor<1x48xf32> attributes {treadle.entry = #treadle.entry<head, rows = 1>} {
+  %w = treadle.get_weight @a : !treadle.weight<48x100xf32, panels>
+  %y = treadle.linear %x, %w : (tensor<1x100xf32>, !treadle.weight<48x100xf32, panels>) -> tensor<1x48xf32>
+  return %y : tensor<1x48xf32>
+}
+
+// Rows have their slices together, eight rows at once; the epilogue runs row by row. Activations are rounded where they
+// are used.
+// CHECK-LABEL: func.func private @linear_1
+// CHECK-DAG: memref.alloca() {{.*}} : memref<8x16xf32>
+// CHECK-DAG: memref.alloca() {{.*}} : memref<8x8x16xf32>
+// CHECK: scf.for %{{.*}} step %c8 {
+// CHECK: %[[SUMS:.*]]:8 = scf.for
+// CHECK: vector.load
+// CHECK: memref.load
+// CHECK: arith.shrui
+// CHECK: vector.fma
+// CHECK-COUNT-8: vector.store
+// CHECK: scf.for %[[I:.*]] = %c0 to %c8 step %c1 {
+// CHECK: scf.for {{.*}} iter_args
+// CHECK: vector.store %{{.*}}[%[[I]], %c0]
+// CHECK: scf.for %[[ROW:.*]] = %c0 to %c8 step %c1 {
+// CHECK-NEXT: arith.addi
+// CHECK: vector.store
+func.func @rows(%x: tensor<16x70xf32>) -> tensor<16x48xf32> attributes {treadle.entry = #treadle.entry<head, rows = 16>} {
+  %w = treadle.get_weight @b : !treadle.weight<48x70xbf16, panels>
+  %y = treadle.linear %x, %w : (tensor<16x70xf32>, !treadle.weight<48x70xbf16, panels>) -> tensor<16x48xf32>
+  return %y : tensor<16x48xf32>
+}
+
+// In the prologue of something else they run one after the other, in registers: four words are four slices.
+// CHECK-LABEL: func.func private @write_state_0
+// CHECK-NOT: treadle.sliced
+// CHECK-NOT: memref<8x
+// CHECK: scf.for %{{.*}} = %c0 to %c4 step %c1 iter_args(%[[TOTAL:[^ ]*]] =
+// CHECK: vector.fma
+// CHECK: arith.addf %[[TOTAL]]
+func.func @prologue(%x: tensor<1x4xf32>) -> tensor<1x48xf32> attributes {treadle.entry = #treadle.entry<head, rows = 1>} {
+  %w = treadle.get_weight @c : !treadle.weight<48x4xf32, panels>
+  %s = treadle.get_state @s : !treadle.state<fixed, 1x48xf32>
+  %y = treadle.linear %x, %w : (tensor<1x4xf32>, !treadle.weight<48x4xf32, panels>) -> tensor<1x48xf32>
+  treadle.write_state %y, %s : tensor<1x48xf32>, !treadle.state<fixed, 1x48xf32>
+  %z = treadle.read_state %s : (!treadle.state<fixed, 1x48xf32>) -> tensor<1x48xf32>
+  return %z : tensor<1x48xf32>
+}
