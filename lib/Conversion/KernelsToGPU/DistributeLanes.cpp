@@ -11,11 +11,16 @@
 // hold anything. What is no vector is equal in all threads, so all of them take the same way
 // through the kernel, and meet at every exchange of lanes.
 //
+// Where a block runs a tile together, each of its groups does so, but the first one alone
+// stores. Loops with independent iterations are dealt out, to groups, or to quads, whose threads
+// hold four lanes each.
+//
 //===----------------------------------------------------------------------===//
 
 #include "DistributeLanes.h"
 
-#include "CrossLaneMemory.h"
+#include "IndependentLoops.h"
+#include "MemoryUses.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -28,12 +33,16 @@ using namespace mlir;
 using namespace treadle;
 
 namespace {
+/// Who runs a piece of code together.
+enum class Team { group, block, quad };
+
 class LaneDistributor {
 public:
-  LaneDistributor(func::FuncOp kernel, gpu::GPUModuleOp module, LaneThreads &threads,
-                  ImplicitLocOpBuilder &builder, IRMapping &mapping)
-      : module(module), threads(threads), b(builder), mapping(mapping),
-        crossing(findCrossLaneMemory(kernel)) {}
+  LaneDistributor(func::FuncOp kernel, gpu::GPUModuleOp module, std::optional<int64_t> groups,
+                  LaneThreads &threads, ImplicitLocOpBuilder &builder, IRMapping &mapping)
+      : kernel(kernel), module(module), threads(threads), b(builder), mapping(mapping),
+        shared(findSharedMemory(kernel)), team(groups ? Team::block : Team::group),
+        groups(groups.value_or(0)) {}
 
   /// Everything of `block` but its terminator.
   LogicalResult distribute(Block &block);
@@ -42,6 +51,8 @@ private:
   LogicalResult distribute(Operation *op);
   LogicalResult distributeVector(Operation *op);
   LogicalResult clone(Operation *op);
+  bool isDealtOut(scf::ForOp loop);
+  LogicalResult dealOut(scf::ForOp loop);
 
   Value distributeConstant(arith::ConstantOp op);
   Value distributeShuffle(vector::ShuffleOp op);
@@ -49,10 +60,13 @@ private:
   Value distributeGather(vector::GatherOp op);
   Value tableOf(memref::GetGlobalOp op);
 
-  /// The lane's part of a vector type; other types stay.
-  static Type laneType(Type type) {
+  /// The thread's part of a vector type; other types stay.
+  Type laneType(Type type) {
     auto vector = dyn_cast<VectorType>(type);
-    return vector ? vector.getElementType() : type;
+    if (!vector)
+      return type;
+    Type element = vector.getElementType();
+    return team == Team::quad ? Type(VectorType::get({quadLanes}, element)) : element;
   }
   static bool isLanes(Type type) {
     auto vector = dyn_cast<VectorType>(type);
@@ -63,27 +77,57 @@ private:
   SmallVector<Value> lookup(ValueRange values) {
     return llvm::map_to_vector(values, [&](Value value) { return lookup(value); });
   }
-  /// The element `lane` of the 16 that start at `indices`.
+  /// The thread's first element of the 16 that start at `indices`.
   SmallVector<Value> laneIndices(ValueRange indices) {
     SmallVector<Value> place = lookup(indices);
-    place.back() = arith::AddIOp::create(b, place.back(), threads.getLane());
+    Value lane = team == Team::quad ? threads.getFirstLaneOfQuad() : threads.getLane();
+    place.back() = arith::AddIOp::create(b, place.back(), lane);
     return place;
   }
-  /// Runs `body`, which stores to `memory`, between fences where other lanes may read it.
-  void store(Value memory, function_ref<void()> body) {
-    bool isCrossing = crossing.contains(memory);
-    if (isCrossing)
-      threads.fence();
-    body();
-    if (isCrossing)
-      threads.fence();
+  /// The thread's elements of the 16 that start at `indices`.
+  Value loadLanes(Value memory, ValueRange indices) {
+    Type type = laneType(VectorType::get({panelWidth}, getElementTypeOrSelf(memory.getType())));
+    if (auto vector = dyn_cast<VectorType>(type))
+      return vector::LoadOp::create(b, vector, lookup(memory), laneIndices(indices),
+                                    /*nontemporal=*/false, alignmentOf(vector));
+    return memref::LoadOp::create(b, lookup(memory), laneIndices(indices));
+  }
+  void storeLanes(Value lanes, Value memory, ValueRange indices) {
+    if (auto vector = dyn_cast<VectorType>(lanes.getType()))
+      vector::StoreOp::create(b, lanes, lookup(memory), laneIndices(indices),
+                              /*nontemporal=*/false, alignmentOf(vector));
+    else
+      memref::StoreOp::create(b, lanes, lookup(memory), laneIndices(indices));
+  }
+  static llvm::MaybeAlign alignmentOf(VectorType vector) {
+    return llvm::MaybeAlign(vector.getNumElements() * vector.getElementTypeBitWidth() / 8);
   }
 
+  /// Runs `body`, which stores to `memory`, between fences where other threads may read it.
+  void store(Value memory, function_ref<void()> body) {
+    bool isBlock = team == Team::block;
+    bool meets = isBlock ? shared.ofAll.contains(memory)
+                         : team == Team::group && shared.ofLanes.contains(memory);
+    auto fence = [&] {
+      if (meets)
+        isBlock ? threads.barrier() : threads.fence();
+    };
+    fence();
+    if (isBlock)
+      threads.runIf(threads.isFirstGroup(), body);
+    else
+      body();
+    fence();
+  }
+
+  func::FuncOp kernel;
   gpu::GPUModuleOp module;
   LaneThreads &threads;
   ImplicitLocOpBuilder &b;
   IRMapping &mapping;
-  llvm::DenseSet<Value> crossing;
+  SharedMemory shared;
+  Team team;
+  int64_t groups; // of the block, where it is a team
 };
 } // namespace
 
@@ -122,6 +166,7 @@ LogicalResult LaneDistributor::distribute(Operation *op) {
         });
         return success();
       })
+      .Case([&](scf::ForOp loop) { return isDealtOut(loop) ? dealOut(loop) : clone(loop); })
       .Case([&](arith::ConstantOp constant) {
         mapping.map(constant.getResult(), distributeConstant(constant));
         return success();
@@ -133,7 +178,8 @@ LogicalResult LaneDistributor::distribute(Operation *op) {
 
 /// An op that does to each lane what it does to a number, with its regions.
 LogicalResult LaneDistributor::clone(Operation *op) {
-  SmallVector<Type> types = llvm::map_to_vector(op->getResultTypes(), laneType);
+  SmallVector<Type> types =
+      llvm::map_to_vector(op->getResultTypes(), [&](Type type) { return laneType(type); });
   Operation *copy =
       Operation::create(b.getLoc(), op->getName(), types, lookup(op->getOperands()),
                         op->getDiscardableAttrDictionary(), op->getPropertiesStorage(),
@@ -153,6 +199,46 @@ LogicalResult LaneDistributor::clone(Operation *op) {
   return success();
 }
 
+/// A loop of one iteration would leave the loops in it to one group.
+bool LaneDistributor::isDealtOut(scf::ForOp loop) {
+  // Each block has one tile.
+  if (team != Team::block || loop.getUpperBound() == kernel.getArguments().back())
+    return false;
+  std::optional<APInt> trips = loop.getStaticTripCount();
+  bool isOnce = trips && trips->isOne();
+  return isIndependent(loop) && !(isOnce && !loop.getBody()->getOps<scf::ForOp>().empty());
+}
+
+/// for i in [begin, end) by step   =>   for i in [begin + n step, end) by N step,
+/// by the nth of the N groups, or quads, of the block.
+LogicalResult LaneDistributor::dealOut(scf::ForOp loop) {
+  bool meets = llvm::any_of(collectMemoryUses(loop), [&](auto &uses) {
+    return shared.ofAll.contains(uses.first) &&
+           llvm::any_of(uses.second, [](const MemoryUse &use) { return use.isStore; });
+  });
+  if (meets)
+    threads.barrier();
+  team = isOfPanelRows(loop) ? Team::quad : Team::group;
+  Value number = team == Team::quad ? threads.getQuad() : threads.getGroup();
+  int64_t teams = team == Team::quad ? groups * quadThreads : groups;
+  Value step = lookup(loop.getStep());
+  Value first = arith::AddIOp::create(b, lookup(loop.getLowerBound()),
+                                      Value(arith::MulIOp::create(b, number, step)));
+  auto share = scf::ForOp::create(b, first, lookup(loop.getUpperBound()),
+                                  arith::MulIOp::create(b, step, threads.index(teams)));
+  mapping.map(loop.getInductionVar(), share.getInductionVar());
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(share.getBody());
+    if (failed(distribute(*loop.getBody())))
+      return failure();
+  }
+  team = Team::block;
+  if (meets)
+    threads.barrier();
+  return success();
+}
+
 LogicalResult LaneDistributor::distributeVector(Operation *op) {
   auto give = [&](Value result) {
     mapping.map(op->getResult(0), result);
@@ -163,7 +249,9 @@ LogicalResult LaneDistributor::distributeVector(Operation *op) {
         // Of one number: a vector of fewer lanes would have to be repeated.
         if (isa<VectorType>(op.getSource().getType()))
           return LogicalResult(op.emitOpError("of a vector has no form for one lane"));
-        return give(lookup(op.getSource()));
+        Value number = lookup(op.getSource());
+        auto vector = dyn_cast<VectorType>(laneType(op.getType()));
+        return give(vector ? Value(vector::BroadcastOp::create(b, vector, number)) : number);
       })
       .Case([&](vector::FMAOp op) {
         return give(
@@ -175,9 +263,7 @@ LogicalResult LaneDistributor::distributeVector(Operation *op) {
       .Case([&](vector::ConstantMaskOp op) {
         return give(threads.isLaneBelow(threads.index(op.getMaskDimSizes()[0])));
       })
-      .Case([&](vector::LoadOp op) {
-        return give(memref::LoadOp::create(b, lookup(op.getBase()), laneIndices(op.getIndices())));
-      })
+      .Case([&](vector::LoadOp op) { return give(loadLanes(op.getBase(), op.getIndices())); })
       .Case([&](vector::MaskedLoadOp op) {
         Value memory = lookup(op.getBase());
         SmallVector<Value> place = laneIndices(op.getIndices());
@@ -186,10 +272,8 @@ LogicalResult LaneDistributor::distributeVector(Operation *op) {
             lookup(op.getPassThru())));
       })
       .Case([&](vector::StoreOp op) {
-        store(op.getBase(), [&] {
-          memref::StoreOp::create(b, lookup(op.getValueToStore()), lookup(op.getBase()),
-                                  laneIndices(op.getIndices()));
-        });
+        store(op.getBase(),
+              [&] { storeLanes(lookup(op.getValueToStore()), op.getBase(), op.getIndices()); });
         return success();
       })
       .Case([&](vector::MaskedStoreOp op) {
@@ -221,8 +305,12 @@ Value LaneDistributor::distributeConstant(arith::ConstantOp op) {
   auto values = dyn_cast<DenseElementsAttr>(op.getValue());
   if (!values)
     return arith::ConstantOp::create(b, op.getValue());
-  if (values.isSplat())
-    return arith::ConstantOp::create(b, cast<TypedAttr>(values.getSplatValue<Attribute>()));
+  if (values.isSplat()) {
+    auto number = cast<TypedAttr>(values.getSplatValue<Attribute>());
+    auto vector = dyn_cast<VectorType>(laneType(op.getType()));
+    return arith::ConstantOp::create(
+        b, vector ? TypedAttr(DenseElementsAttr::get(vector, Attribute(number))) : number);
+  }
   ShapedType type = values.getType();
   auto table = values.reshape(RankedTensorType::get(type.getShape(), type.getElementType()));
   return memref::LoadOp::create(b, getConstantTable(b, module, table), threads.getLane());
@@ -275,8 +363,8 @@ Value LaneDistributor::distributeGather(vector::GatherOp op) {
 }
 
 LogicalResult treadle::distributeLanes(func::FuncOp kernel, gpu::GPUModuleOp module,
-                                       LaneThreads &threads, ImplicitLocOpBuilder &builder,
-                                       IRMapping &mapping) {
-  return LaneDistributor(kernel, module, threads, builder, mapping)
+                                       std::optional<int64_t> groups, LaneThreads &threads,
+                                       ImplicitLocOpBuilder &builder, IRMapping &mapping) {
+  return LaneDistributor(kernel, module, groups, threads, builder, mapping)
       .distribute(kernel.getBody().front());
 }

@@ -17,11 +17,12 @@
 namespace treadle {
 
 /// Builds the code of one thread from the body of `kernel`, at the place where `builder` stands.
-/// `mapping` gives what the kernel's arguments and its scratch memory have become. Constant tables
-/// go into `module`. Fails with a diagnostic at an op that has no form for one lane.
+/// A tile is run by a group, or by all `groups` groups of a block. `mapping` gives what the
+/// kernel's arguments and its scratch memory have become. Constant tables go into `module`. Fails
+/// with a diagnostic at an op that has no form for one lane.
 mlir::LogicalResult distributeLanes(mlir::func::FuncOp kernel, mlir::gpu::GPUModuleOp module,
-                                    LaneThreads &threads, mlir::ImplicitLocOpBuilder &builder,
-                                    mlir::IRMapping &mapping);
+                                    std::optional<int64_t> groups, LaneThreads &threads,
+                                    mlir::ImplicitLocOpBuilder &builder, mlir::IRMapping &mapping);
 
 } // namespace treadle
 

@@ -35,8 +35,18 @@ static MemRefType getOrigin(Type type) {
 }
 
 //===----------------------------------------------------------------------===//
-// Kernels
+// Blocks
 //===----------------------------------------------------------------------===//
+
+namespace {
+/// What a block of threads runs: some tiles, each by a group, or one, by all groups together.
+struct BlockShape {
+  int64_t groups;
+  bool isTeam;
+  int64_t getTiles() const { return isTeam ? 1 : groups; }
+  int64_t getThreads() const { return groups * groupThreads; }
+};
+} // namespace
 
 /// Bytes of scratch memory that one tile needs.
 static int64_t getScratchBytes(func::FuncOp kernel) {
@@ -48,20 +58,40 @@ static int64_t getScratchBytes(func::FuncOp kernel) {
   return bytes;
 }
 
-/// One part of workgroup memory per group, for each scratch memory of the kernel.
-static void mapScratch(func::FuncOp kernel, gpu::GPUFuncOp function, int64_t groups,
+/// A kernel in slices has work for many groups in each tile.
+static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups,
+                                         int64_t teamGroups, int64_t sharedBytes) {
+  int64_t scratch = getScratchBytes(kernel);
+  if (scratch > sharedBytes)
+    return kernel.emitOpError("needs ") << scratch << " bytes of workgroup memory for one tile, of "
+                                        << sharedBytes << " that a block has";
+  if (kernel->hasAttr("treadle.sliced"))
+    return BlockShape{teamGroups, /*isTeam=*/true};
+  return BlockShape{scratch ? std::min(mostGroups, sharedBytes / scratch) : mostGroups, false};
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+/// One part of workgroup memory per tile of a block, for each scratch memory of the kernel.
+static void mapScratch(func::FuncOp kernel, gpu::GPUFuncOp function, const BlockShape &block,
                        LaneThreads &threads, ImplicitLocOpBuilder &b, IRMapping &mapping) {
   auto space =
       gpu::AddressSpaceAttr::get(b.getContext(), gpu::GPUDialect::getWorkgroupAddressSpace());
   for (auto alloca : kernel.getOps<memref::AllocaOp>()) {
     MemRefType type = alloca.getType();
     SmallVector<int64_t> shape(type.getShape());
-    shape.insert(shape.begin(), groups);
+    shape.insert(shape.begin(), block.getTiles());
     Value all = function.addWorkgroupAttribution(
         MemRefType::get(shape, type.getElementType(), MemRefLayoutAttrInterface(), space),
         alloca.getLoc());
+    if (IntegerAttr alignment = alloca.getAlignmentAttr())
+      function.setWorkgroupAttributionAttr(function.getNumWorkgroupAttributions() - 1,
+                                           LLVM::LLVMDialect::getAlignAttrName(), alignment);
     SmallVector<OpFoldResult> offsets(shape.size(), b.getIndexAttr(0)), sizes, ones;
-    offsets[0] = threads.getGroup();
+    if (!block.isTeam)
+      offsets[0] = threads.getGroup();
     for (int64_t size : shape) {
       sizes.push_back(b.getIndexAttr(size));
       ones.push_back(b.getIndexAttr(1));
@@ -76,13 +106,7 @@ static void mapScratch(func::FuncOp kernel, gpu::GPUFuncOp function, int64_t gro
 
 /// kernel(operands..., first, end)  =>  gpu.func(pointers and scalars..., [rows,] tiles)
 static FailureOr<gpu::GPUFuncOp> createGPUKernel(func::FuncOp kernel, gpu::GPUModuleOp module,
-                                                 int64_t mostGroups, int64_t sharedBytes) {
-  int64_t scratch = getScratchBytes(kernel);
-  if (scratch > sharedBytes)
-    return kernel.emitOpError("needs ") << scratch << " bytes of workgroup memory for one tile, of "
-                                        << sharedBytes << " that a block has";
-  int64_t groups = scratch ? std::min(mostGroups, sharedBytes / scratch) : mostGroups;
-
+                                                 const BlockShape &shape) {
   ImplicitLocOpBuilder b(kernel.getLoc(), OpBuilder::atBlockEnd(module.getBody()));
   auto operands = kernel.getArgumentTypes().drop_back(2);
   SmallVector<Type> types;
@@ -92,7 +116,7 @@ static FailureOr<gpu::GPUFuncOp> createGPUKernel(func::FuncOp kernel, gpu::GPUMo
   types.append(isOpen ? 2 : 1, b.getIndexType());
   auto function = gpu::GPUFuncOp::create(b, kernel.getName(), b.getFunctionType(types, {}));
   function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
-  function.setKnownBlockSize(ArrayRef<int32_t>{static_cast<int32_t>(groups * groupThreads), 1, 1});
+  function.setKnownBlockSize(ArrayRef<int32_t>{static_cast<int32_t>(shape.getThreads()), 1, 1});
 
   b.setInsertionPointToStart(&function.getBody().front());
   Value tiles = function.getArgument(types.size() - 1);
@@ -114,16 +138,21 @@ static FailureOr<gpu::GPUFuncOp> createGPUKernel(func::FuncOp kernel, gpu::GPUMo
 
   // The group's tile, if there is one.
   LaneThreads threads(b);
-  Value block = gpu::BlockIdOp::create(b, gpu::Dimension::x);
-  Value first = arith::AddIOp::create(
-      b, Value(arith::MulIOp::create(b, block, threads.index(groups))), threads.getGroup());
+  Value first = gpu::BlockIdOp::create(b, gpu::Dimension::x);
+  if (!shape.isTeam) {
+    first = arith::MulIOp::create(b, first, threads.index(shape.groups));
+    first = arith::AddIOp::create(b, first, threads.getGroup());
+  }
   Value next = arith::AddIOp::create(b, first, threads.index(1));
   unsigned numOperands = operands.size();
   mapping.map(kernel.getArgument(numOperands), first);
   mapping.map(kernel.getArgument(numOperands + 1), Value(arith::MinSIOp::create(b, next, tiles)));
 
-  mapScratch(kernel, function, groups, threads, b, mapping);
-  if (failed(distributeLanes(kernel, module, threads, b, mapping)))
+  mapScratch(kernel, function, shape, threads, b, mapping);
+  std::optional<int64_t> team;
+  if (shape.isTeam)
+    team = shape.groups;
+  if (failed(distributeLanes(kernel, module, team, threads, b, mapping)))
     return failure();
   gpu::ReturnOp::create(b);
   return function;
@@ -134,7 +163,7 @@ static FailureOr<gpu::GPUFuncOp> createGPUKernel(func::FuncOp kernel, gpu::GPUMo
 //===----------------------------------------------------------------------===//
 
 /// call @kernel(operands..., first = 0, end = tiles)  =>  gpu.launch_func
-static void launch(func::CallOp call, gpu::GPUFuncOp kernel) {
+static void launch(func::CallOp call, gpu::GPUFuncOp kernel, const BlockShape &shape) {
   ImplicitLocOpBuilder b(call.getLoc(), call);
   SmallVector<Value> arguments;
   Value rows;
@@ -153,11 +182,10 @@ static void launch(func::CallOp call, gpu::GPUFuncOp kernel) {
   Value tiles = call.getOperands().back();
   arguments.push_back(tiles);
 
-  int64_t threads = kernel.getKnownBlockSize()->front();
   Value one = arith::ConstantIndexOp::create(b, 1);
-  Value groups = arith::ConstantIndexOp::create(b, threads / groupThreads);
-  Value blocks = arith::CeilDivUIOp::create(b, tiles, groups);
-  Value size = arith::ConstantIndexOp::create(b, threads);
+  Value tilesOfBlock = arith::ConstantIndexOp::create(b, shape.getTiles());
+  Value blocks = arith::CeilDivUIOp::create(b, tiles, tilesOfBlock);
+  Value size = arith::ConstantIndexOp::create(b, shape.getThreads());
   gpu::LaunchFuncOp::create(b, kernel, gpu::KernelDim3{blocks, one, one},
                             gpu::KernelDim3{size, one, one}, /*dynamicSharedMemorySize=*/Value(),
                             arguments);
@@ -188,12 +216,15 @@ struct ConvertKernelsToGPU
     for (auto kernel : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
       if (!kernel->hasAttr("treadle.kernel"))
         continue;
-      FailureOr<gpu::GPUFuncOp> function = createGPUKernel(kernel, kernels, groups, sharedBytes);
+      FailureOr<BlockShape> shape = chooseBlock(kernel, groups, teamGroups, sharedBytes);
+      if (failed(shape))
+        return signalPassFailure();
+      FailureOr<gpu::GPUFuncOp> function = createGPUKernel(kernel, kernels, *shape);
       if (failed(function))
         return signalPassFailure();
       std::optional<SymbolTable::UseRange> uses = SymbolTable::getSymbolUses(kernel, module);
       for (SymbolTable::SymbolUse use : *uses)
-        launch(cast<func::CallOp>(use.getUser()), *function);
+        launch(cast<func::CallOp>(use.getUser()), *function, *shape);
       kernel.erase();
     }
     dropUnusedTables(module);

@@ -26,6 +26,9 @@ LaneThreads::LaneThreads(ImplicitLocOpBuilder &builder) : b(builder) {
   Value thread = gpu::ThreadIdOp::create(b, gpu::Dimension::x);
   lane = arith::RemUIOp::create(b, thread, index(groupThreads));
   group = arith::DivUIOp::create(b, thread, index(groupThreads));
+  quad = arith::DivUIOp::create(b, thread, index(quadThreads));
+  quadLane = arith::MulIOp::create(b, Value(arith::RemUIOp::create(b, thread, index(quadThreads))),
+                                   index(quadLanes));
   // The threads of the group, as bits of the warp.
   Value word = arith::IndexCastUIOp::create(b, b.getI32Type(), thread);
   Value first = arith::AndIOp::create(b, word, constant(b.getI32Type(), groupThreads));
@@ -36,6 +39,10 @@ Value LaneThreads::constant(Type type, int64_t value) {
   return arith::ConstantOp::create(b, b.getIntegerAttr(type, value));
 }
 Value LaneThreads::index(int64_t value) { return arith::ConstantIndexOp::create(b, value); }
+
+Value LaneThreads::isFirstGroup() {
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, group, index(0));
+}
 
 Value LaneThreads::isLaneBelow(Value count) {
   return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lane, count);
@@ -95,6 +102,7 @@ Value LaneThreads::pickBit(ArrayRef<bool> values) {
 }
 
 void LaneThreads::fence() { NVVM::SyncWarpOp::create(b, members); }
+void LaneThreads::barrier() { gpu::BarrierOp::create(b); }
 
 void LaneThreads::runIf(Value condition, function_ref<void()> body) {
   auto ifOp = scf::IfOp::create(b, condition, /*withElseRegion=*/false);

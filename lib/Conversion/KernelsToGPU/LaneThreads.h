@@ -18,6 +18,9 @@ namespace treadle {
 /// Threads that run one tile, one per lane: half a warp.
 constexpr int64_t groupThreads = panelWidth;
 
+/// Threads that run 16 lanes as quarters, 4 lanes each, which are 16 bytes of memory.
+constexpr int64_t quadThreads = 4, quadLanes = groupThreads / quadThreads;
+
 /// Builds code that every thread of a group runs. The constructor names the thread's lane and group
 /// at the place where `builder` stands, which must be the top of a kernel.
 class LaneThreads {
@@ -28,9 +31,13 @@ public:
 
   Value getLane() const { return lane; }   // index, 0 ... 15
   Value getGroup() const { return group; } // index, within the block
+  Value getQuad() const { return quad; }   // index, within the block
+  /// Where the thread's lanes of a quad begin: index, 0, 4, 8 or 12.
+  Value getFirstLaneOfQuad() const { return quadLane; }
 
   Value index(int64_t value);
 
+  Value isFirstGroup();
   /// lane < count, for an index that may lie anywhere.
   Value isLaneBelow(Value count);
 
@@ -44,6 +51,8 @@ public:
 
   /// What threads of the group wrote before, all of them see behind it.
   void fence();
+  /// The same for all threads of the block.
+  void barrier();
 
   /// if condition { body }
   void runIf(Value condition, llvm::function_ref<void()> body);
@@ -55,7 +64,7 @@ private:
   Value constant(mlir::Type type, int64_t value);
 
   mlir::ImplicitLocOpBuilder &b;
-  Value lane, group, members;
+  Value lane, group, quad, quadLane, members;
 };
 
 } // namespace treadle

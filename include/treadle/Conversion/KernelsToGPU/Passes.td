@@ -35,12 +35,23 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
         gpu.module @kernels { gpu.func @linear_0(%x, %w, %y, %tiles: index) kernel }
         gpu.launch_func @kernels::@linear_0 blocks in (tiles / groups) threads in (16 groups)
 
+    A kernel with the attribute `treadle.sliced` has its tiles run by whole blocks, of `team-groups`
+    groups. All of them take the same way, but one alone stores. A loop that carries nothing and
+    whose iterations keep to places of their own is dealt out to the groups:
+
+        scf.for %i = %a to %b step %s  =>  scf.for %i = %a + group * s to %b step groups * s
+
+    or, if each lane keeps to itself and all vectors are whole rows of 16, as those of panels, to
+    quads: four threads with four lanes each, 16 bytes of memory. `gpu.barrier` stands around every
+    store to memory that is loaded as well, and around a loop with such stores that is dealt out.
+
     An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
     where that has `?` rows, their number comes before the number of tiles. A block has at most
     `groups` groups, and fewer where their scratch memory would not fit `shared-bytes`.
   }];
   let options = [
     Option<"groups", "groups", "int64_t", "8", "tiles that a block of threads runs at most">,
+    Option<"teamGroups", "team-groups", "int64_t", "16", "groups of a block that runs one tile">,
     Option<"sharedBytes", "shared-bytes", "int64_t", "49152", "workgroup memory of a block">,
   ];
   let dependentDialects = [

@@ -1,0 +1,105 @@
+//===- IndependentLoops.cpp - Loops that many threads share ---------------===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "IndependentLoops.h"
+
+#include "MemoryUses.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace treadle;
+
+//===----------------------------------------------------------------------===//
+// Iterations
+//===----------------------------------------------------------------------===//
+
+static bool isOutside(scf::ForOp loop, Value value) {
+  return !loop->isAncestor(value.getParentBlock()->getParentOp());
+}
+
+/// Whether `index` is the loop's variable, but for a distance that is the same in all iterations.
+static bool movesWith(scf::ForOp loop, Value index) {
+  if (index == loop.getInductionVar())
+    return true;
+  Operation *op = index.getDefiningOp();
+  if (!op || !isa<arith::AddIOp, arith::SubIOp>(op))
+    return false;
+  Value a = op->getOperand(0), b = op->getOperand(1);
+  return (movesWith(loop, a) && isOutside(loop, b)) ||
+         (isa<arith::AddIOp>(op) && isOutside(loop, a) && movesWith(loop, b));
+}
+
+/// Whether a dimension exists at whose index all of `accesses`, of one memory, move with the loop,
+/// far enough that iterations do not meet.
+static bool keepApart(scf::ForOp loop, ArrayRef<MemoryUse> accesses) {
+  std::optional<int64_t> step = getConstantIntValue(loop.getStep());
+  for (unsigned dim = 0, e = accesses.front().indices.size(); dim < e; ++dim) {
+    Value index = accesses.front().indices[dim];
+    int64_t reach = dim + 1 == e ? accesses.front().elements : 1;
+    auto isAlike = [&](const MemoryUse &use) {
+      return use.elements && use.indices[dim] == index && (dim + 1 < e || use.elements <= reach);
+    };
+    if (step && *step >= reach && movesWith(loop, index) && llvm::all_of(accesses, isAlike))
+      return true;
+  }
+  return false;
+}
+
+bool treadle::isIndependent(scf::ForOp loop) {
+  if (loop.getNumRegionIterArgs() != 0)
+    return false;
+  for (auto &[memory, uses] : collectMemoryUses(loop))
+    if (llvm::any_of(uses, [](const MemoryUse &use) { return use.isStore; }) &&
+        !keepApart(loop, uses))
+      return false;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Lanes
+//===----------------------------------------------------------------------===//
+
+/// 16 numbers that are a whole row of memory.
+static bool isRow(MemRefType memory, VectorType vector, ValueRange indices) {
+  return vector.getShape() == ArrayRef<int64_t>{panelWidth} &&
+         memory.getShape().back() == panelWidth && isConstantIntValue(indices.back(), 0);
+}
+
+static bool isOfPanelRows(Operation *op) {
+  return llvm::TypeSwitch<Operation *, bool>(op)
+      .Case([](vector::LoadOp op) {
+        return isRow(op.getMemRefType(), op.getVectorType(), op.getIndices());
+      })
+      .Case([](vector::StoreOp op) {
+        return isRow(op.getMemRefType(), op.getVectorType(), op.getIndices());
+      })
+      .Case([](vector::BroadcastOp op) { return !isa<VectorType>(op.getSourceType()); })
+      .Case([](arith::ConstantOp op) {
+        auto values = dyn_cast<DenseElementsAttr>(op.getValue());
+        return !values || values.isSplat();
+      })
+      .Case<memref::LoadOp, vector::FMAOp, scf::ForOp, scf::YieldOp>([](auto) { return true; })
+      .Default([](Operation *op) { return isa<arith::ArithDialect>(op->getDialect()); });
+}
+
+bool treadle::isOfPanelRows(scf::ForOp loop) {
+  WalkResult result = loop.walk([&](Operation *op) {
+    auto isStrange = [&](Value operand) {
+      return isa<VectorType>(operand.getType()) && isOutside(loop, operand);
+    };
+    if (op != loop && (!::isOfPanelRows(op) || llvm::any_of(op->getOperands(), isStrange)))
+      return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return !result.wasInterrupted();
+}

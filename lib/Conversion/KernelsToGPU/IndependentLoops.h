@@ -1,0 +1,27 @@
+//===- IndependentLoops.h - Loops that many threads share ------*- C++ -*--===//
+//
+// Part of the Treadle project, under the Apache License v2.0 with LLVM Exceptions.
+// See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TREADLE_LIB_CONVERSION_KERNELSTOGPU_INDEPENDENTLOOPS_H
+#define TREADLE_LIB_CONVERSION_KERNELSTOGPU_INDEPENDENTLOOPS_H
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+namespace treadle {
+
+/// Whether the iterations of `loop` may run in any order and at the same time: it carries nothing,
+/// and what an iteration stores lies at a place that moves with the iteration and is all that it
+/// loads of that memory.
+bool isIndependent(mlir::scf::ForOp loop);
+
+/// Whether each lane keeps to itself in `loop`, and all of its vectors in memory are whole rows of
+/// 16 numbers: such as panels of weights are made of.
+bool isOfPanelRows(mlir::scf::ForOp loop);
+
+} // namespace treadle
+
+#endif // TREADLE_LIB_CONVERSION_KERNELSTOGPU_INDEPENDENTLOOPS_H
