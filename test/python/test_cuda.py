@@ -1,6 +1,7 @@
-"""Libraries on a GPU: the driver of test/lib/FakeCuda runs their kernels on the CPU, and everything must be the CPU's.
+"""Libraries on a GPU: the driver of test/lib/FakeCuda runs their kernels on the CPU.
 
-What the CPU's numbers are worth, other tests say.
+Logits are judged as the CPU's are. Their bits are others, since K is summed in slices, but as there they do not
+depend on how a sequence is run.
 """
 
 import ctypes
@@ -12,13 +13,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import treadle
 from cases import FAMILIES, Case
+from compiled_case import DTYPES, Compiled, Source, run
 from conftest import ROOT
+from judge import BF16_TOLERANCE, relative_error, typical_error
 from numpy.typing import NDArray
 from toy_model import refused, same, same_states
 from treadle import Status, TreadleError
@@ -32,6 +34,8 @@ GIVING_BACK = ("cuDevicePrimaryCtxRelease_v2", "cuModuleUnload", "cuMemFree_v2",
 PTXAS = shutil.which(
     "ptxas", path=os.pathsep.join([os.environ["PATH"], "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin")])
 )
+IDS = np.arange(12)
+EMULATED = {"target": "cpu,cuda", "gpu": "emulated"}
 INVALID_IMAGE, ILLEGAL_ADDRESS = 200, 700
 
 
@@ -83,104 +87,112 @@ def driver(driver_file: Path) -> Iterator[Driver]:
 
 
 Compile = Callable[..., str | None]
+Report = Callable[[str, float, float], None]
 
 
-def compile_case(compile_library: Compile, folder: Path, case: Case, **options: Any) -> Path:
-    config, weights = case.write(folder)
-    # As it is on all levels of the CPU without a product of bf16: kernels are the same on GPUs.
-    options = {"cpu": "x86-64-v3", "target": "cpu,cuda", "gpu": "emulated", "rows": [1, 16]} | options
-    compile_library(config, weights=weights, out=folder / "m.so", **options)
-    return folder / "m.so"
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory, compile_library: Compile) -> Callable[[str], Compiled]:
+    """The first case of a family, by its name and dtype."""
+
+    @functools.cache
+    def get(name: str) -> Compiled:
+        family, dtype = name.split("-")
+        # Many rows and few are different tiles.
+        rows = [1, 16] if dtype == "f32" else [1, 4]
+        case: Case = FAMILIES[family].CASES[0]
+        source = Source(case, *case.write(tmp_path_factory.mktemp(name)))
+        compiled = Compiled(source, dtype, source.config.with_name("m.so"))
+        compile_library(
+            source.config, weights=source.weights, out=compiled.library, dtype=dtype, rows=rows, **EMULATED
+        )
+        return compiled
+
+    return get
 
 
 #
 # Every family
 #
 
-
-@pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory, compile_library: Compile) -> Callable[[str], Path]:
-    """A library of the first case of a family, by its name and dtype."""
-
-    @functools.cache
-    def get(name: str) -> Path:
-        family, dtype = name.split("-")
-        # Many rows and few are different tiles.
-        rows = [1, 16] if dtype == "f32" else [1, 4]
-        return compile_case(
-            compile_library, tmp_path_factory.mktemp(name), FAMILIES[family].CASES[0], dtype=dtype, rows=rows
-        )
-
-    return get
+COUNT = 33
 
 
-@pytest.fixture(scope="module", params=[f"{family}-{dtype}" for family in FAMILIES for dtype in ("f32", "bf16")])
-def library(request: pytest.FixtureRequest, libraries: Callable[[str], Path]) -> Path:
+@pytest.fixture(scope="module", params=[f"{family}-{dtype}" for family in FAMILIES for dtype in DTYPES])
+def compiled(request: pytest.FixtureRequest, libraries: Callable[[str], Compiled]) -> Compiled:
     return libraries(request.param)
 
 
 @pytest.fixture
-def devices(library: Path, driver: Driver) -> Iterator[tuple[treadle.Model, treadle.Model]]:
-    with treadle.load(library) as cpu, treadle.load(library, device="cuda", cuda_driver=driver.path) as cuda:
-        yield cpu, cuda
+def cuda(compiled: Compiled, driver: Driver) -> Iterator[treadle.Model]:
+    with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+        yield model
 
 
-def tokens(model: treadle.Model, count: int) -> tuple[NDArray, NDArray]:
-    random = np.random.default_rng(count)
-    return random.integers(0, model.info["token_count"], count), (random.uniform(size=count) < 0.8).astype(np.uint8)
+def tokens(case: Case) -> tuple[NDArray, NDArray]:
+    return case.ids[:COUNT], case.mask[:COUNT]
 
 
-def test_everything_is_the_cpus(devices: tuple[treadle.Model, treadle.Model]) -> None:
-    cpu, cuda = devices
-    period = cpu.info["period"]
-    # Whole chunks, padded ones, decode; with a turn early on. The last token after each way to go back.
-    pieces = [16, 1, 13, 2, 1]
-    ids, mask = tokens(cpu, sum(pieces))
-    loops = min(2, cpu.info["max_loops"])
-    ours, theirs = cpu.session(loops=loops, poison=True), cuda.session(loops=loops, poison=True)
+def test_logits_are_those_of_the_reference(
+    compiled: Compiled, cuda: treadle.Model, report_error: Report
+) -> None:
+    expected, tolerance = compiled.expected(compiled.loops, True, 0, COUNT)
+    found = cuda.session(loops=compiled.loops, poison=True).forward(*tokens(compiled.case), logits="all")
+    report_error(f"{compiled.dtype} {compiled.case.name} on a GPU", relative_error(found, expected), tolerance)
 
-    def step(start: int, count: int, logits: Any = "all") -> None:
-        place = slice(start, start + count)
-        expected = ours.forward(ids[place], mask[place], logits=logits)
-        found = theirs.forward(ids[place], mask[place], logits=logits)
-        assert logits == "none" or same(expected, found)
 
-    start = 0
-    for count in pieces[:-1]:
-        step(start, count, "last" if count == 13 else "all")
-        start += count
-        if period and count == 16:
-            ours.turn()
-            theirs.turn()
-    assert ours.position == theirs.position
-    marks = ours.checkpoint(), theirs.checkpoint()
-    fork, blob = theirs.fork(), theirs.save()
-    assert blob == ours.save()
-    step(start, 1)
-    ours.rollback(marks[0])
-    theirs.rollback(marks[1])
-    assert same_states(ours, theirs)
-    last = ids[start:], mask[start:]
-    expected = ours.forward(*last)
-    assert same(expected, theirs.forward(*last)) and same(expected, fork.forward(*last))
-    assert same_states(theirs, fork) and same_states(ours, theirs)
+@pytest.mark.parametrize("compiled", [f"{family}-bf16" for family in FAMILIES], indirect=True)
+def test_bf16_rounds_what_the_reference_rounds(
+    compiled: Compiled, cuda: treadle.Model, report_error: Report
+) -> None:
+    windows = compiled.case.short_windows
+    reference = compiled.case.reference(compiled.source.weights, np.float64, "bf16")
+    expected = compiled.case.logits(reference, windows, loops=compiled.loops)
+    found = np.stack([cuda.session(loops=compiled.loops).forward(ids, logits="all") for ids in windows])
+    report_error(f"bf16, typical, {compiled.case.name} on a GPU", typical_error(found, expected), BF16_TOLERANCE)
 
-    loaded = cuda.session(loops=loops, poison=True)
-    loaded.load(blob)
-    assert same(expected, loaded.forward(*last))
-    given = cuda.session(loops=loops, poison=True)
+
+def test_every_chunking_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model) -> None:
+    """Whole chunks, padded ones, decode."""
+    sequence = tokens(compiled.case)
+    whole = cuda.session(loops=compiled.loops, poison=True)
+    expected = run(whole, *sequence, [COUNT])
+    for pieces in ([1] * COUNT, [16, 1, 13, 2, 1]):
+        session = cuda.session(loops=compiled.loops, poison=True)
+        assert same(run(session, *sequence, pieces), expected) and same_states(session, whole)
+
+
+def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model) -> None:
+    """And sessions move between devices."""
+    loops = compiled.loops
+    ids, mask = tokens(compiled.case)
+    first, last = (ids[:16], mask[:16]), (ids[16:18], mask[16:18])
+    through = cuda.session(loops=loops, poison=True)
+    through.forward(*first, logits="none")
+    if cuda.info["period"]:
+        through.turn()
+    mark, fork, blob = through.checkpoint(), through.fork(), through.save()
+    ours = compiled.session()
     ours.load(blob)
+    assert ours.save() == blob and same_states(ours, through)
+    expected = through.forward(*last)
+
+    def rest(session: treadle.Session) -> bool:
+        return same(session.forward(*last), expected) and same_states(session, through)
+
+    assert rest(fork)
+    position = through.position
+    through.rollback(mark)
+    assert rest(through) and through.position == position
+    loaded, given = (cuda.session(loops=loops, poison=True) for _ in range(2))
+    loaded.load(blob)
     given.set_states(ours.states())
-    assert same_states(ours, given)
-    theirs.reset()
-    assert theirs.position == 0 and same_states(cpu.session(loops=loops), theirs)
-    for session in (ours, theirs):
-        session.truncate(0)
-    step(0, 16)
-    if period:
-        for session in (ours, theirs):
-            session.turn()
-        assert ours.save() == theirs.save()
+    assert rest(loaded) and rest(given)
+    through.reset()
+    assert through.position == 0 and same_states(compiled.model.session(loops=loops), through)
+    through.forward(*first, logits="none")
+    if cuda.info["period"]:
+        through.turn()
+    assert through.save() == blob and same(through.forward(*last), expected)
 
 
 #
@@ -189,19 +201,19 @@ def test_everything_is_the_cpus(devices: tuple[treadle.Model, treadle.Model]) ->
 
 
 @pytest.fixture(scope="module")
-def small(libraries: Callable[[str], Path]) -> Path:
+def small(libraries: Callable[[str], Compiled]) -> Path:
     """A model that has fixed and ring states as well."""
-    return libraries("neollm-f32")
+    return libraries("neollm-f32").library
 
 
 @pytest.fixture
-def cuda(small: Path, driver: Driver) -> Iterator[treadle.Model]:
+def model(small: Path, driver: Driver) -> Iterator[treadle.Model]:
     with treadle.load(small, device="cuda", cuda_driver=driver.path) as model:
         yield model
 
 
-def test_the_library_checks_itself(cuda: treadle.Model) -> None:
-    assert cuda.selftest().invariance_rows > 16
+def test_the_library_checks_itself(model: treadle.Model) -> None:
+    assert model.selftest().invariance_rows > 16
 
 
 def test_treadle_run(small: Path, driver: Driver, request: pytest.FixtureRequest) -> None:
@@ -215,21 +227,21 @@ def test_treadle_run(small: Path, driver: Driver, request: pytest.FixtureRequest
     assert "error: device 'cuda': cannot open the CUDA driver: " in run("--device=cuda", "--cuda-driver=/nowhere")
 
 
-def test_beyond_the_context(cuda: treadle.Model, small: Path) -> None:
-    with treadle.load(small) as cpu:
-        ids, mask = tokens(cpu, 24)
-        ours, theirs = (model.session(context=8, on_full="recompute") for model in (cpu, cuda))
-        for place, logits in ((slice(0, 6), "last"), (slice(6, 11), "all"), (slice(11, 24), "last")):
-            assert same(*(session.forward(ids[place], mask[place], logits=logits) for session in (ours, theirs)))
-        assert same_states(ours, theirs)
+def test_beyond_the_context(model: treadle.Model) -> None:
+    ids = IDS
+    session = model.session(context=8, on_full="recompute")
+    found = run(session, ids, None, [6, 3, 1, 2])
+    assert session.forgotten == 4
+    for end in range(9, len(ids) + 1):
+        assert same(model.session().forward(ids[end - 8 : end]), found[end - 1])
 
 
-def test_sessions_in_several_threads(cuda: treadle.Model) -> None:
-    ids, _ = tokens(cuda, 12)
+def test_sessions_in_several_threads(model: treadle.Model) -> None:
+    ids = IDS
     found: list[NDArray] = []
 
     def run() -> None:
-        session = cuda.session()
+        session = model.session()
         session.forward(ids[:9], logits="none")
         found.append(session.forward(ids[9:], logits="all"))
 
@@ -301,7 +313,9 @@ def test_the_best_code_is_chosen(
     tmp_path: Path, compile_library: Compile, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(Path(PTXAS or "").parent), prepend=":")
-    library = compile_case(compile_library, tmp_path, FAMILIES["llama"].CASES[0], gpu="sm_80,sm_90a", rows=[1])
+    config, weights = FAMILIES["llama"].CASES[0].write(tmp_path)
+    library = tmp_path / "m.so"
+    compile_library(config, weights=weights, out=library, target="cpu,cuda", gpu="sm_80,sm_90a", rows=[1])
 
     def loaded(*level: int) -> str:
         driver.configure(level=level)
@@ -364,9 +378,9 @@ def test_every_call_may_fail(small: Path, driver: Driver) -> None:
             driver.reset()
 
 
-def test_a_failure_loses_the_states(cuda: treadle.Model, driver: Driver) -> None:
-    ids, _ = tokens(cuda, 8)
-    session = cuda.session()
+def test_a_failure_loses_the_states(model: treadle.Model, driver: Driver) -> None:
+    ids = IDS[:8]
+    session = model.session()
     session.forward(ids[:4], logits="none")
     mark, blob = session.checkpoint(), session.save()
     expected = session.forward(ids[4:])
@@ -405,8 +419,8 @@ def test_a_failure_loses_the_states(cuda: treadle.Model, driver: Driver) -> None
     assert same(expected, session.forward(ids[4:]))
 
 
-def test_a_failed_read_loses_nothing(cuda: treadle.Model, driver: Driver) -> None:
-    session = cuda.session()
+def test_a_failed_read_loses_nothing(model: treadle.Model, driver: Driver) -> None:
+    session = model.session()
     session.forward([1, 2, 3], logits="none")
     driver.fail("cuMemcpyDtoHAsync_v2")
     with refused(Status.DEVICE, "CUDA driver: cuMemcpyDtoHAsync_v2: "):

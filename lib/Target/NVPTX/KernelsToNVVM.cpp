@@ -23,14 +23,13 @@ using namespace treadle;
 
 void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   passes.addPass(createAssignGPUTilesPass());
-  // A thread has one accumulator per row. Activations that are rounded to bf16 lie in workgroup
-  // memory, which is small.
+  // As many slices as a block has quads, each of which has four numbers of up to 8 sums in
+  // registers, and 64 bytes of workgroup memory for each sum.
   ConvertStagesToVectorPassOptions vector;
-  vector.registerRows = rowGranule;
+  vector.slices = 64;
+  vector.registerRows = 8;
   vector.registerPanels = 1;
-  vector.singleRowPanels = 1;
-  vector.blockWords = 64;
-  vector.singleRowWords = 256;
+  vector.singleRowPanels = 8;
   passes.addPass(createConvertStagesToVectorPass(vector));
   passes.addPass(createConvertKernelsToGPUPass());
   passes.addPass(createCanonicalizerPass());
