@@ -127,6 +127,7 @@ private:
   int64_t panelsOfUnit();
   int64_t panelsFor(int64_t rows);
   void emitUnits(Rows rows, Value first, int64_t count, int64_t panelsAtOnce, Words block);
+  void emitPart(Rows rows, Value unit, Words block);
   void emitPanels(Rows rows, ArrayRef<Panels> panels, Words block);
   void emitSideBySide(Rows rows, ArrayRef<Panels> panels);
   std::optional<Prefetch> findNext(Rows rows, ArrayRef<Panels> panels, Words block);
@@ -226,6 +227,8 @@ int64_t LinearEmitter::panelsFor(int64_t rows) {
 void LinearEmitter::emitRowBlock(Rows rows, Words block) {
   if (rounded)
     roundRows(rows, block);
+  if (kernel.part())
+    return forUnitBlocks(1, [&](Value unit, int64_t) { emitPart(rows, unit, block); });
   int64_t panelsAtOnce = panelsFor(rows.count);
   forUnitBlocks(
       std::max<int64_t>(panelsAtOnce / panelsOfUnit(), 1),
@@ -294,6 +297,21 @@ void LinearEmitter::emitUnits(Rows rows, Value first, int64_t count, int64_t pan
   flush();
 }
 
+/// The tile's part of a unit: a panel of each of some matrices that are alike.
+void LinearEmitter::emitPart(Rows rows, Value unit, Words block) {
+  int64_t before = 0;
+  for (ArrayRef<unsigned> matrices : alike) {
+    Value numPanels = b.index(work.matrices[matrices[0]].panels);
+    Value place = b.sub(kernel.part(), b.index(before));
+    Value isHere = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, place, numPanels);
+    auto choice = scf::IfOp::create(b, isHere, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(choice.thenBlock());
+    emitPanels(rows, {{b.add(b.mul(unit, numPanels), place), matrices}}, block);
+    before += work.matrices[matrices[0]].panels;
+  }
+}
+
 /// One register block. Sums are ordered by panels, their matrices, rows, and products of a matrix.
 void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) {
   if (slices)
@@ -347,7 +365,8 @@ void LinearEmitter::planSlices() {
   registerRows = std::max<int64_t>(1, registerRows / mostAlike);
   if (!kernel.isSliced())
     return;
-  int64_t panels = panelsOfUnit() * llvm::divideCeilSigned(tileOutputs, panelWidth);
+  int64_t panels =
+      kernel.part() ? mostAlike : panelsOfUnit() * llvm::divideCeilSigned(tileOutputs, panelWidth);
   auto sumsOf = [&](int64_t rows) {
     return rows * perMatrix * std::min(panels, std::max(mostAlike, panelsFor(rows)));
   };

@@ -55,6 +55,7 @@ StageKernel::StageKernel(StageOp stage, func::FuncOp function,
         !openRows && memory && memory.getRank() > 0 && memory.isDynamicDim(0))
       openRows = memref::DimOp::create(b, argument, b.index(0));
   planSteps();
+  planParts();
   planStores();
 }
 
@@ -158,6 +159,30 @@ void StageKernel::addStep(ArrayRef<StageCoreOpInterface> cores) {
       added.sizes[dim] = size * shareOf(added, dim);
 }
 
+static constexpr StringLiteral partsName = "treadle.parts";
+
+int64_t treadle::getNumParts(func::FuncOp kernel) {
+  auto parts = kernel->getAttrOfType<IntegerAttr>(partsName);
+  return parts ? parts.getInt() : 1;
+}
+
+void StageKernel::planParts() {
+  SmallVector<const Step *> tiled;
+  for (const Step &step : steps)
+    if (!step.isPrologue)
+      tiled.push_back(&step);
+  if (!isSliced() || tiled.size() > 1 || !isPlainLinear(tiled[0]->cores.front()))
+    return;
+  llvm::SmallSetVector<int64_t, 4> heights;
+  for (StageCoreOpInterface core : tiled[0]->cores)
+    heights.insert(cast<LinearOp>(core.getOperation()).getWeight().getType().getShape()[0]);
+  numParts = 0;
+  for (int64_t height : heights)
+    numParts += height / tiled[0]->extents[1];
+  if (numParts > 1)
+    function->setAttr(partsName, b.getIndexAttr(numParts));
+}
+
 /// How many of a tiled step's numbers stand for one of the stage's in a dimension.
 int64_t StageKernel::shareOf(const Step &of, unsigned dim) {
   return of.extents[dim] / stage.getExtent(dim); // 1 of open rows
@@ -241,6 +266,10 @@ void StageKernel::openTileLoop(Value first, Value end) {
   b.setInsertionPointToStart(loop.getBody());
   // Dimension 0 runs fastest: the rows of a matrix pass by while a block of weights is in cache.
   Value rest = loop.getInductionVar();
+  if (numParts > 1) {
+    currentPart = arith::RemUIOp::create(b, rest, b.index(numParts));
+    rest = arith::DivUIOp::create(b, rest, b.index(numParts));
+  }
   for (unsigned dim = 0, e = stage.getIterations().size(); dim < e; ++dim) {
     int64_t extent = stage.getExtent(dim), tile = stage.getTile()->getSizes()[dim];
     bool isOpen = ShapedType::isDynamic(extent);

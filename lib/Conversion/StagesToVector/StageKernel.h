@@ -50,6 +50,10 @@ public:
   /// Whether parts of a tile run side by side, as slices of K do.
   bool isSliced();
 
+  /// The part of the tile that is to run; null where it is the whole. Matrices of several heights
+  /// in slices have a part for each of their panels in a unit; those of one height share theirs.
+  mlir::Value part() const { return currentPart; }
+
   /// The core ops of the step.
   llvm::ArrayRef<StageCoreOpInterface> cores() const { return step->cores; }
 
@@ -105,6 +109,7 @@ private:
 
   void planSteps();
   void addStep(llvm::ArrayRef<StageCoreOpInterface> cores);
+  void planParts();
   int64_t shareOf(const Step &of, unsigned dim);
   void planStores();
   void planScratch(mlir::Value value);
@@ -132,8 +137,13 @@ private:
   llvm::DenseMap<mlir::Operation *, unsigned> stepOf; // by core op
   llvm::SmallVector<mlir::Value> results, tileBegins, tileEnds, begins, ends;
   const Step *step = nullptr;
+  mlir::Value currentPart;
+  int64_t numParts = 1;
   mlir::Value openRows; // their number; null where it is known at compile time
 };
+
+/// The parts of each tile of a kernel. They count as tiles of their own where it is called.
+int64_t getNumParts(mlir::func::FuncOp kernel);
 
 /// Emits a step of `kernel`, chosen by its first core op. Fails with a diagnostic where an op has
 /// no emitter.

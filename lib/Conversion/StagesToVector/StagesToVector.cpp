@@ -281,7 +281,8 @@ LogicalResult EntryLowering::lowerStage(StageOp stage) {
     if (argument.getType() != type) // the rows
       argument = memref::CastOp::create(b, type, argument);
   arguments.push_back(arith::ConstantIndexOp::create(b, 0));
-  arguments.push_back(arith::ConstantIndexOp::create(b, stage.getNumTiles()));
+  int64_t tiles = stage.getNumTiles() * getNumParts(kernel);
+  arguments.push_back(arith::ConstantIndexOp::create(b, tiles));
   func::CallOp::create(b, kernel, arguments);
   return success();
 }

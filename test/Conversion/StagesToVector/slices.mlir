@@ -1,8 +1,12 @@
-// RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,treadle-fuse-prologues,func.func(treadle-plan-arena),treadle-gpu-assign-tiles,convert-stages-to-vector{slices=8 register-rows=8 single-row-panels=8},canonicalize,cse)' | FileCheck %s
+// RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,treadle-fuse-shared-inputs,treadle-fuse-prologues,func.func(treadle-plan-arena),treadle-gpu-assign-tiles,convert-stages-to-vector{slices=8 register-rows=8 single-row-panels=8},canonicalize,cse)' | FileCheck %s
 
 treadle.weight @a : !treadle.weight<48x100xf32, panels> from ["a"]
 treadle.weight @b : !treadle.weight<48x70xbf16, panels> from ["b"]
 treadle.weight @c : !treadle.weight<48x4xf32, panels> from ["c"]
+treadle.weight @q : !treadle.weight<96x32xf32, panels> from ["q"]
+treadle.weight @k : !treadle.weight<32x32xf32, panels> from ["k"]
+treadle.weight @v : !treadle.weight<32x32xf32, panels> from ["v"]
+treadle.weight @o : !treadle.weight<32x96xf32, panels> from ["o"]
 treadle.state @s : !treadle.state<fixed, 1x48xf32>
 
 // Slice s takes words s, s + 8, ...: twelve of the 100 for each, eight of which are asked for at once, and one more for
@@ -67,4 +71,37 @@ func.func @prologue(%x: tensor<1x4xf32>) -> tensor<1x48xf32> attributes {treadle
   treadle.write_state %y, %s : tensor<1x48xf32>, !treadle.state<fixed, 1x48xf32>
   %z = treadle.read_state %s : (!treadle.state<fixed, 1x48xf32>) -> tensor<1x48xf32>
   return %z : tensor<1x48xf32>
+}
+
+// Matrices of several heights are four parts of each of the two tiles: a panel of %q, three times, and one of %k and %v.
+// CHECK-LABEL: func.func private @linear_2
+// CHECK-SAME: %[[X:[^ ]*]]: memref<1x32xf32>, %[[Q:[^ ]*]]: memref<6x32x16xf32>, %[[K:[^ ]*]]: memref<2x32x16xf32>, %[[V:[^ ]*]]: memref<2x32x16xf32>,
+// CHECK-SAME: treadle.parts = 4 : index
+// CHECK-DAG: memref.alloca() {{.*}} : memref<8x2x16xf32>
+// CHECK: scf.for %[[I:.*]] = %{{.*}} to %{{.*}} step %c1 {
+// CHECK: %[[PART:.*]] = arith.remui %[[I]], %c4
+// CHECK: %[[TILE:.*]] = arith.divui %[[I]], %c4
+// CHECK: %[[IS_Q:.*]] = arith.cmpi ult, %[[PART]], %c3
+// CHECK: scf.if %[[IS_Q]] {
+// CHECK-NOT: vector.load %[[K]]
+// CHECK: vector.load %[[Q]]
+// CHECK: %[[PLACE:.*]] = arith.subi %[[PART]], %c3
+// CHECK: %[[IS_KV:.*]] = arith.cmpi ult, %[[PLACE]], %c1
+// CHECK: scf.if %[[IS_KV]] {
+// CHECK-NOT: vector.load %[[Q]]
+// CHECK: vector.load %[[K]]
+// CHECK: vector.load %[[V]]
+// CHECK: return
+func.func @heights(%x: tensor<1x32xf32>) -> tensor<1x32xf32> attributes {treadle.entry = #treadle.entry<head, rows = 1>} {
+  %wq = treadle.get_weight @q : !treadle.weight<96x32xf32, panels>
+  %wk = treadle.get_weight @k : !treadle.weight<32x32xf32, panels>
+  %wv = treadle.get_weight @v : !treadle.weight<32x32xf32, panels>
+  %q = treadle.linear %x, %wq : (tensor<1x32xf32>, !treadle.weight<96x32xf32, panels>) -> tensor<1x96xf32>
+  %k = treadle.linear %x, %wk : (tensor<1x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<1x32xf32>
+  %v = treadle.linear %x, %wv : (tensor<1x32xf32>, !treadle.weight<32x32xf32, panels>) -> tensor<1x32xf32>
+  %kv = arith.addf %k, %v : tensor<1x32xf32>
+  %wo = treadle.get_weight @o : !treadle.weight<32x96xf32, panels>
+  %o = treadle.linear %q, %wo : (tensor<1x96xf32>, !treadle.weight<32x96xf32, panels>) -> tensor<1x32xf32>
+  %y = arith.addf %o, %kv : tensor<1x32xf32>
+  return %y : tensor<1x32xf32>
 }

@@ -36,7 +36,8 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     Where there are `slices`, K has no blocks: slice s of S takes words s, s + S, ... in one chain,
     and the sums of slices are added in order, which makes other bits, the same for every number of
     rows. A stage that ends in a matrix becomes a kernel with the attribute `treadle.sliced`, in
-    which slices are iterations of a loop that have nothing to do with each other.
+    which slices are iterations of a loop that have nothing to do with each other. If it has several
+    matrices of different heights, `treadle.parts` says in how many parts each of its tiles runs.
 
     Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
   }];
