@@ -71,7 +71,8 @@ private:
   void prefetchFirstValues(Lane lane, Span span, mlir::Value kvHead);
   void emitSoftmax(mlir::Value row, mlir::Value head, Span span);
   llvm::SmallVector<mlir::Value> multiplyKeys(Lane lane, RegisterBlock block, mlir::Value kvHead,
-                                              mlir::Value firstPanel, int64_t panels);
+                                              mlir::Value firstPanel, int64_t panels,
+                                              mlir::Value read);
   void packValues(Lane lane, llvm::ArrayRef<int64_t> columns, Span span, mlir::Value kvHead);
   void mergeValues(Lane lane, RegisterBlock block, llvm::ArrayRef<int64_t> columns, Span span,
                    mlir::Value kvHead);

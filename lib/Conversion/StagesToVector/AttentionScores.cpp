@@ -37,6 +37,7 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
     Value flags = b.load(mask, {key}, present);
     attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
   }
+  Value read = kernel.getOptions().maskedKeys ? present : Value();
   Value firstPanel = arith::DivUIOp::create(b, firstKey, b.index(numLanes));
 
   // Rows that stand before the first of the keys need none of them.
@@ -44,7 +45,7 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   before = arith::MaxSIOp::create(b, before, b.index(0));
   Value firstRow = b.sub(before, arith::RemUIOp::create(b, before, b.index(scoreShape.rows)));
   forRegisterBlocks(scoreShape, firstRow, [&](RegisterBlock block) {
-    SmallVector<Value> dots = multiplyKeys(lane, block, kvHead, firstPanel, panels);
+    SmallVector<Value> dots = multiplyKeys(lane, block, kvHead, firstPanel, panels, read);
     forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
       Value row = at(block.row, r), head = at(block.head, h);
       Value behind = at(positionOf(row), 1);
@@ -70,16 +71,17 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   });
 }
 
-/// q . k for the rows and heads of a block and 16 keys of each of some panels.
+/// q . k for the rows and heads of a block and 16 keys of each of some panels, of which only those in
+/// `read` are read, if that is not null.
 SmallVector<Value> AttentionEmitter::multiplyKeys(Lane lane, RegisterBlock block, Value kvHead,
-                                                  Value firstPanel, int64_t panels) {
+                                                  Value firstPanel, int64_t panels, Value read) {
   Value origin = b.mul(kvHead, b.index(keyWidth));
   auto addColumns = [&](Value column, int64_t count, ValueRange sums) {
     SmallVector<Value> next(sums);
     SmallVector<SmallVector<Value>> keys;
     for (int64_t n = 0; n < panels; ++n) {
       SmallVector<Value> place = {at(firstPanel, n), b.add(origin, column), b.index(0)};
-      keys.push_back(scoreProducts.fromPanel(lane.keys, place, count));
+      keys.push_back(scoreProducts.fromPanel(lane.keys, place, count, read));
     }
     if (tileRows == 1)
       for (int64_t n = 0; n < panels; ++n)

@@ -78,15 +78,16 @@ void CopeBiasEmitter::emitHead(Value head) {
 Value CopeBiasEmitter::emitGates(Value row, Value head, Value block, Value attended) {
   Value queryRow = b.add(kernel.begin(0), row), origin = b.mul(head, b.index(width));
   Value panel = arith::DivUIOp::create(b, block, b.index(numLanes));
+  Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
+  Value read = kernel.getOptions().maskedKeys ? causal : Value();
   ValueRange dot = b.loop(b.index(0), b.index(width), 1, {b.splat(0.0f)},
                           [&](Value c, ValueRange sum) -> SmallVector<Value> {
                             Value column = b.add(origin, c);
                             Value q =
                                 memref::LoadOp::create(b, query, ValueRange{queryRow, column});
-                            Value k = b.load(keys, {panel, column, b.index(0)});
+                            Value k = b.load(keys, {panel, column, b.index(0)}, read);
                             return {b.fma(b.broadcast(q), k, sum[0])};
                           });
-  Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
   Value counts = arith::AndIOp::create(b, causal, attended);
   return arith::SelectOp::create(b, counts, emitActivation(b, Activation::sigmoid, dot[0]),
                                  b.splat(0.0f));

@@ -81,13 +81,14 @@ SmallVector<Value> Multiplier::fromWords(Value words) {
   return {b.lowBF16(words), b.highBF16(words)};
 }
 
-SmallVector<Value> Multiplier::fromPanel(Value memory, ValueRange place, int64_t count) {
-  if (!hasDot || count < depth()) {
+SmallVector<Value> Multiplier::fromPanel(Value memory, ValueRange place, int64_t count,
+                                         Value mask) {
+  if (!hasDot || count < depth() || mask) {
     SmallVector<Value> rows;
     for (int64_t i = 0; i < count; ++i) {
       SmallVector<Value> at(place);
       at.end()[-2] = b.add(at.end()[-2], b.index(i));
-      rows.push_back(b.loadAsIs(memory, at));
+      rows.push_back(b.loadAsIs(memory, at, mask));
     }
     return fromWords(pack(rows));
   }

@@ -44,8 +44,9 @@ public:
   /// The w of a step from such words.
   llvm::SmallVector<Value> fromWords(Value words);
   /// The w of a step from `count` vectors that lie in memory one behind the other, in the last two
-  /// dimensions.
-  llvm::SmallVector<Value> fromPanel(Value memory, ValueRange place, int64_t count);
+  /// dimensions. Lanes that are not in `mask` are not read, if there is one, and are 0.
+  llvm::SmallVector<Value> fromPanel(Value memory, ValueRange place, int64_t count,
+                                     Value mask = {});
 
   /// Words with -0 for the numbers whose i1 in `included` is not set: times 0 it changes no sum.
   Value blank(Value words, llvm::ArrayRef<Value> included);

@@ -342,7 +342,7 @@ struct ConvertStagesToVector
   void runOnOperation() override {
     ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
                                              blockWords,   singleRowWords, slices,
-                                             bf16Dot,      chunked};
+                                             bf16Dot,      chunked,        maskedKeys};
     ModuleOp module = getOperation();
     KernelTable kernels(module, options);
     Layout weights = layoutWeights(module), states = layoutStates(module);

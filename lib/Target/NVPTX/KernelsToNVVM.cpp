@@ -30,6 +30,9 @@ void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   vector.registerRows = 8;
   vector.registerPanels = 1;
   vector.singleRowPanels = 8;
+  // A lane that reads nothing costs nothing, and what the memory of a new session holds is
+  // anything.
+  vector.maskedKeys = true;
   passes.addPass(createConvertStagesToVectorPass(vector));
   passes.addPass(createConvertKernelsToGPUPass());
   passes.addPass(createCanonicalizerPass());

@@ -1,4 +1,11 @@
 // RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,func.func(treadle-plan-arena),treadle-cpu-assign-tiles,convert-stages-to-vector{register-rows=6 register-panels=4 single-row-panels=8})' | FileCheck %s
+// RUN: treadle-opt %s --pass-pipeline='builtin.module(convert-treadle-to-stages,func.func(treadle-plan-arena),treadle-cpu-assign-tiles,convert-stages-to-vector{masked-keys=true single-row-panels=1})' | FileCheck %s --check-prefix=MASKED
+
+// MASKED-LABEL: func.func private @attention_0
+// MASKED-NOT: vector.load {{.*}} : memref<4x64x16xf32>
+// MASKED: vector.maskedload {{.*}} : memref<4x64x16xf32>, vector<16xi1>
+// MASKED-NOT: vector.load {{.*}} : memref<4x64x16xf32>
+// MASKED: return
 
 treadle.weight @w : !treadle.weight<37x128xf32, panels> from ["w"]
 treadle.state @k : !treadle.state<append, 64x64xf32, panels>

@@ -40,6 +40,8 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     matrices of different heights, `treadle.parts` says in how many parts each of its tiles runs.
 
     Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
+    Keys are read a panel at a time, of the last one with those that are not there yet; where
+    `masked-keys`, without.
   }];
   let options = [
     Option<"registerRows", "register-rows", "int64_t", "6", "rows of a register block">,
@@ -52,6 +54,7 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     Option<"slices", "slices", "int64_t", "1", "slices of K that are summed for themselves">,
     Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
     Option<"chunked", "chunked", "bool", "false", "run recurrences in chunks of rows">,
+    Option<"maskedKeys", "masked-keys", "bool", "false", "read no key behind the last one">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
