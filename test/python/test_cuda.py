@@ -136,7 +136,7 @@ def test_logits_are_those_of_the_reference(
     compiled: Compiled, cuda: treadle.Model, report_error: Report
 ) -> None:
     expected, tolerance = compiled.expected(compiled.loops, True, 0, COUNT)
-    found = cuda.session(loops=compiled.loops, poison=True).forward(*tokens(compiled.case), logits="all")
+    found = cuda.session(loops=compiled.loops).forward(*tokens(compiled.case), logits="all")
     report_error(f"{compiled.dtype} {compiled.case.name} on a GPU", relative_error(found, expected), tolerance)
 
 
@@ -154,10 +154,10 @@ def test_bf16_rounds_what_the_reference_rounds(
 def test_every_chunking_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model) -> None:
     """Whole chunks, padded ones, decode."""
     sequence = tokens(compiled.case)
-    whole = cuda.session(loops=compiled.loops, poison=True)
+    whole = cuda.session(loops=compiled.loops)
     expected = run(whole, *sequence, [COUNT])
     for pieces in ([1] * COUNT, [16, 1, 13, 2, 1]):
-        session = cuda.session(loops=compiled.loops, poison=True)
+        session = cuda.session(loops=compiled.loops)
         assert same(run(session, *sequence, pieces), expected) and same_states(session, whole)
 
 
@@ -166,7 +166,7 @@ def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model)
     loops = compiled.loops
     ids, mask = tokens(compiled.case)
     first, last = (ids[:16], mask[:16]), (ids[16:18], mask[16:18])
-    through = cuda.session(loops=loops, poison=True)
+    through = cuda.session(loops=loops)
     through.forward(*first, logits="none")
     if cuda.info["period"]:
         through.turn()
@@ -183,7 +183,7 @@ def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model)
     position = through.position
     through.rollback(mark)
     assert rest(through) and through.position == position
-    loaded, given = (cuda.session(loops=loops, poison=True) for _ in range(2))
+    loaded, given = (cuda.session(loops=loops) for _ in range(2))
     loaded.load(blob)
     given.set_states(ours.states())
     assert rest(loaded) and rest(given)

@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Cuda:
         self.call("cuCtxPushCurrent_v2", context)
         self.call("cuStreamCreate", ctypes.byref(self.stream), 1)
         self.call("cuMemAlloc_v2", ctypes.byref(self.buffer), 4 * FLOATS)
-        self.call("cuMemsetD8Async", self.buffer, 0, 4 * FLOATS, self.stream)
+        self.fill(self.buffer)
 
     def call(self, name: str, *arguments: Any) -> None:
         result = getattr(self.library, name)(*arguments)
@@ -63,6 +64,20 @@ class Cuda:
             text = ctypes.c_char_p()
             self.library.cuGetErrorString(result, ctypes.byref(text))
             raise RuntimeError(f"{result}: {(text.value or b'').decode()}")
+
+    @contextmanager
+    def unwritten(self) -> Iterator[ctypes.c_uint64]:
+        """Another buffer of as many floats, which are nothing yet."""
+        buffer = ctypes.c_uint64()
+        self.call("cuMemAlloc_v2", ctypes.byref(buffer), 4 * FLOATS)
+        try:
+            yield buffer
+        finally:
+            self.library.fakeCudaReset()
+            self.call("cuMemFree_v2", buffer)
+
+    def fill(self, buffer: ctypes.c_uint64, count: int = FLOATS) -> None:
+        self.call("cuMemsetD8Async", buffer, 0, 4 * count, self.stream)
 
     def run(self, body: str, blocks: int = 1, threads: int = THREADS, address: int | None = None) -> list[float]:
         """What the buffer holds when a kernel has run."""
@@ -143,7 +158,9 @@ def test_bounds(cuda: Cuda) -> None:
         cuda.run("  %odd = getelementptr i8, ptr %place, i32 2\n  store float %f, ptr %odd")
     cuda.library.fakeCudaReset()
     with finds("reads over the end of shared"):
-        cuda.run("  %last = getelementptr i8, ptr addrspace(3) %other, i32 2\n  %v = load i64, ptr addrspace(3) %last, align 2")
+        last = "  %last = getelementptr i8, ptr addrspace(3) %other, i32 2\n"
+        load = "  %v = load i64, ptr addrspace(3) %last, align 2"
+        cuda.run(f"  store float %f, ptr addrspace(3) %other\n{BARRIER}{last}{load}")
     cuda.library.fakeCudaReset()
     with finds("writes to the constant table"):
         cuda.run("  store float %f, ptr @table")
@@ -152,7 +169,8 @@ def test_bounds(cuda: Cuda) -> None:
 def test_races(cuda: Cuda) -> None:
     for gone in (0, 1):
         parts = EXCHANGE.split(BARRIER)
-        mutant = parts[0] + (BARRIER if gone else "") + parts[1] + ("" if gone else BARRIER) + parts[2]
+        mutant = f"  store float 0.0, ptr addrspace(3) %other\n{BARRIER}"
+        mutant += parts[0] + (BARRIER if gone else "") + parts[1] + ("" if gone else BARRIER) + parts[2]
         if gone:  # what the second barrier is for
             mutant += "  store float %f, ptr addrspace(3) %other"
         with finds("of shared, which thread "):
@@ -164,6 +182,69 @@ def test_races(cuda: Cuda) -> None:
     # Blocks never wait for each other.
     with finds("of block 0 has written with no barrier in between"):
         cuda.run("  store float %f, ptr %place", blocks=2)
+
+
+SHARED_LOAD = "  %value = load float, ptr addrspace(3) %other\n"
+LOAD = "  %value = load float, ptr %place\n"
+UNWRITTEN = "before anything has written them"
+
+
+def test_unwritten_shared_memory(cuda: Cuda) -> None:
+    with finds(f"of shared, {UNWRITTEN}"):
+        cuda.run(SHARED_LOAD)
+    cuda.library.fakeCudaReset()
+    with finds(f"of shared, {UNWRITTEN}"):
+        cuda.run(f"  store i16 0, ptr addrspace(3) %other\n{SHARED_LOAD}")
+    cuda.library.fakeCudaReset()
+    # What a block has written is gone with it.
+    with finds("kernel kernel, block 1, "):
+        cuda.run(f"""
+  %isLater = icmp ugt i32 %block, 0
+  br i1 %isLater, label %read, label %write
+write:
+  store float %f, ptr addrspace(3) %other
+  br label %read
+read:
+{SHARED_LOAD}""", blocks=2)
+
+
+def test_unwritten_device_memory(cuda: Cuda) -> None:
+    def read(buffer: ctypes.c_uint64) -> None:
+        cuda.run(LOAD, address=buffer.value)
+
+    def copy(to: ctypes.c_uint64, other: ctypes.c_uint64) -> None:
+        cuda.call("cuMemcpyDtoDAsync_v2", to, other, 4 * FLOATS, cuda.stream)
+
+    with cuda.unwritten() as buffer:
+        cuda.fill(buffer, FLOATS - 1)
+        with finds(f"thread 31: reads 4 bytes at offset 124 of buffer ") as found:
+            read(buffer)
+        assert str(found.value).endswith(f", which has 128, {UNWRITTEN}")
+    floats = (ctypes.c_float * FLOATS)()
+    with cuda.unwritten() as buffer, finds("cuMemcpyDtoHAsync_v2: reads 128 bytes at offset 0 of buffer "):
+        cuda.call("cuMemcpyDtoHAsync_v2", floats, buffer, 4 * FLOATS, cuda.stream)
+        cuda.call("cuStreamSynchronize", cuda.stream)
+    # A copy of nothing is nothing.
+    with cuda.unwritten() as buffer, cuda.unwritten() as other, finds(UNWRITTEN):
+        cuda.fill(buffer)
+        copy(buffer, other)
+        read(buffer)
+
+
+def test_written_memory(cuda: Cuda) -> None:
+    floats = (ctypes.c_float * FLOATS)()
+    ways = {
+        "fill of bytes": lambda to: cuda.fill(to),
+        "fill of words": lambda to: cuda.call("cuMemsetD32Async", to, 0, FLOATS, cuda.stream),
+        "copy from the host": lambda to: cuda.call("cuMemcpyHtoD_v2", to, floats, 4 * FLOATS),
+        "copy in a stream": lambda to: cuda.call("cuMemcpyHtoDAsync_v2", to, floats, 4 * FLOATS, cuda.stream),
+        "copy on the device": lambda to: cuda.call("cuMemcpyDtoDAsync_v2", to, cuda.buffer, 4 * FLOATS, cuda.stream),
+        "kernel": lambda to: cuda.run("  store float %f, ptr %place", address=to.value),
+    }
+    for write in ways.values():
+        with cuda.unwritten() as buffer:
+            write(buffer)
+            cuda.run(LOAD, address=buffer.value)
 
 
 def test_meeting(cuda: Cuda) -> None:

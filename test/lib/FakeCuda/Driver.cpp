@@ -368,20 +368,25 @@ int cuMemFree_v2(uint64_t address) {
 }
 
 /// The device's bytes for a copy or a fill; there are none where it goes wrong.
-static uint8_t *findPiece(const char *function, uint64_t address, uint64_t size) {
-  uint8_t *found = memory.find(address, size);
+static Piece findPiece(const char *function, uint64_t address, uint64_t size) {
+  Piece found = memory.find(address, size);
   if (!found)
     findFault(std::string(function) + ": " + memory.describe(address, size));
   return found;
 }
 
+static void write(Piece to, const void *from, size_t size) {
+  if (!to)
+    return;
+  std::memcpy(to.bytes, from, size);
+  std::memset(to.written, true, size);
+}
+
 int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
   BEGIN("cuMemcpyHtoD_v2", true);
-  uint8_t *place = memory.find(to, size);
-  if (!place)
-    return invalidValue;
-  std::memcpy(place, from, size);
-  return success;
+  Piece place = memory.find(to, size);
+  write(place, from, size);
+  return place ? success : invalidValue;
 }
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *handle) {
@@ -389,10 +394,7 @@ int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *handl
   Stream *stream = streamOf(handle);
   if (!stream)
     return invalidHandle;
-  stream->work.push_back([=] {
-    if (uint8_t *place = findPiece("cuMemcpyHtoDAsync_v2", to, size))
-      std::memcpy(place, from, size);
-  });
+  stream->work.push_back([=] { write(findPiece("cuMemcpyHtoDAsync_v2", to, size), from, size); });
   return success;
 }
 
@@ -402,8 +404,13 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *handle) {
   if (!stream)
     return invalidHandle;
   stream->work.push_back([=] {
-    if (uint8_t *place = findPiece("cuMemcpyDtoHAsync_v2", from, size))
-      std::memcpy(to, place, size);
+    if (Piece place = findPiece("cuMemcpyDtoHAsync_v2", from, size)) {
+      // Of the last panel of keys the host takes those to come as well, which it does not use.
+      if (!std::memchr(place.written, true, size))
+        findFault("cuMemcpyDtoHAsync_v2: reads " + memory.describe(from, size) +
+                  ", before anything has written them");
+      std::memcpy(to, place.bytes, size);
+    }
   });
   return success;
 }
@@ -414,10 +421,12 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size, void *handle) 
   if (!stream)
     return invalidHandle;
   stream->work.push_back([=] {
-    uint8_t *source = findPiece("cuMemcpyDtoDAsync_v2", from, size);
-    uint8_t *place = findPiece("cuMemcpyDtoDAsync_v2", to, size);
-    if (source && place)
-      std::memcpy(place, source, size);
+    Piece source = findPiece("cuMemcpyDtoDAsync_v2", from, size);
+    Piece place = findPiece("cuMemcpyDtoDAsync_v2", to, size);
+    if (!source || !place)
+      return;
+    std::memcpy(place.bytes, source.bytes, size);
+    std::memcpy(place.written, source.written, size);
   });
   return success;
 }
@@ -428,8 +437,10 @@ int cuMemsetD8Async(uint64_t to, unsigned char value, size_t count, void *handle
   if (!stream)
     return invalidHandle;
   stream->work.push_back([=] {
-    if (uint8_t *place = findPiece("cuMemsetD8Async", to, count))
-      std::memset(place, value, count);
+    if (Piece place = findPiece("cuMemsetD8Async", to, count)) {
+      std::memset(place.bytes, value, count);
+      std::memset(place.written, true, count);
+    }
   });
   return success;
 }
@@ -442,9 +453,9 @@ int cuMemsetD32Async(uint64_t to, unsigned value, size_t count, void *handle) {
   if (to % 4)
     return invalidValue;
   stream->work.push_back([=] {
-    uint8_t *place = findPiece("cuMemsetD32Async", to, count * 4);
+    Piece place = findPiece("cuMemsetD32Async", to, count * 4);
     for (size_t i = 0; place && i < count; ++i)
-      std::memcpy(place + 4 * i, &value, 4);
+      write({place.bytes + 4 * i, place.written + 4 * i}, &value, 4);
   });
   return success;
 }

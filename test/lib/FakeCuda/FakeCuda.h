@@ -12,10 +12,10 @@
 // take part, in an order that changes.
 //
 // It finds what a GPU would let pass or answer with nonsense: accesses of a kernel that
-// are out of bounds, or that no barrier orders, waiting for threads that never come;
-// addresses of the device that the host follows; host memory that is used again before
-// a stream has read it, since its work is done when somebody waits for it and not
-// before. What is found ends the kernel, and every later call says so, as with a real
+// are out of bounds, or that no barrier orders, reads of memory that nothing has written,
+// waiting for threads that never come; addresses of the device that the host follows; host memory
+// that is used again before a stream has read it, since its work is done when somebody waits for it
+// and not before. What is found ends the kernel, and every later call says so, as with a real
 // driver.
 //
 //   Driver.cpp   the functions of the driver, and those that tests steer it by
@@ -74,16 +74,23 @@ struct Allocation {
   uint64_t address, size;
   int64_t number; ///< counted from the first one
   std::unique_ptr<uint8_t[]> bytes;
-  std::vector<Trace> traces; ///< by byte; empty before a kernel comes
+  std::vector<uint8_t> written; ///< by byte: whether a copy, a fill or a kernel has
+  std::vector<Trace> traces;    ///< by byte; empty before a kernel comes
+};
+
+/// Bytes of one allocation, and which of them are written.
+struct Piece {
+  uint8_t *bytes = nullptr, *written = nullptr;
+  explicit operator bool() const { return bytes; }
 };
 
 class DeviceMemory {
 public:
   uint64_t allocate(uint64_t size);
   bool free(uint64_t address);
-  /// Where `size` bytes at `address` are on the host; null unless they are of one
+  /// Where `size` bytes at `address` are on the host; nothing unless they are of one
   /// allocation.
-  uint8_t *find(uint64_t address, uint64_t size);
+  Piece find(uint64_t address, uint64_t size);
   /// The traces of the same bytes.
   Trace *findTraces(uint64_t address, uint64_t size);
   /// What is wrong with an access that `find` has no answer to.
@@ -112,7 +119,9 @@ struct Global {
   uint8_t *bytes;
   uint64_t size;
   const char *name;
-  mutable std::vector<Trace> traces; ///< by byte, of shared memory
+  /// By byte, of shared memory.
+  mutable std::vector<uint8_t> written = {};
+  mutable std::vector<Trace> traces = {};
 };
 
 struct Kernel {

@@ -28,7 +28,12 @@ uint64_t DeviceMemory::allocate(uint64_t size) {
   uint64_t address = next;
   // No address is given twice, and there is a gap behind each piece.
   next += (size + 2 * unit - 1) / unit * unit;
-  Allocation allocation{address, size, int64_t(numbers++), std::make_unique<uint8_t[]>(size), {}};
+  Allocation allocation{address,
+                        size,
+                        int64_t(numbers++),
+                        std::make_unique<uint8_t[]>(size),
+                        std::vector<uint8_t>(size),
+                        {}};
   // A signalling NaN as f32 and as bf16.
   for (uint64_t i = 0; i < size; ++i)
     allocation.bytes[i] = i % 2 ? 0x7f : 0xa0;
@@ -64,8 +69,11 @@ bool DeviceMemory::findLast(uint64_t address, uint64_t size) {
   return holds(last, address, size);
 }
 
-uint8_t *DeviceMemory::find(uint64_t address, uint64_t size) {
-  return findLast(address, size) ? last->bytes.get() + (address - last->address) : nullptr;
+Piece DeviceMemory::find(uint64_t address, uint64_t size) {
+  if (!findLast(address, size))
+    return {};
+  uint64_t offset = address - last->address;
+  return {last->bytes.get() + offset, last->written.data() + offset};
 }
 
 Trace *DeviceMemory::findTraces(uint64_t address, uint64_t size) {

@@ -309,7 +309,7 @@ Kernel *CompiledModule::find(const std::string &name) {
     return &kernel;
   auto addGlobals = [&](const auto &from, std::vector<Global> &to) {
     for (const auto &[symbol, size] : from)
-      to.push_back({lookup(symbol), size, symbol.c_str(), {}});
+      to.push_back({lookup(symbol), size, symbol.c_str()});
   };
   addGlobals(description.shared, kernel.shared);
   addGlobals(description.constants, kernel.constants);

@@ -253,8 +253,9 @@ static bool isOrdered(const Access &access, bool isShared) {
   return hasMet && access.warpBarriers < self.warpBarriers;
 }
 
-/// Notes an access down, and fails where another one is not ordered before it.
-static void trace(Trace *traces, uint64_t bytes, bool isWrite, bool isShared,
+/// Notes an access down, and fails where another one is not ordered before it, or where it
+/// reads what nothing has written.
+static void trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite, bool isShared,
                   llvm::function_ref<std::string()> where) {
   const Thread &self = block.threads[block.current];
   const Access access{block.launch, block.index, block.current, block.barriers, self.warpBarriers};
@@ -268,6 +269,9 @@ static void trace(Trace *traces, uint64_t bytes, bool isWrite, bool isShared,
       race(traces[i].write, "written");
     if (isWrite && !isOrdered(traces[i].read, isShared))
       race(traces[i].read, "read");
+    if (!isWrite && !written[i])
+      fail("reads " + where() + ", before anything has written them");
+    written[i] = true;
     (isWrite ? traces[i].write : traces[i].read) = access;
   }
 }
@@ -278,10 +282,10 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
   if (address % alignment)
     fail((isWrite ? "writes " : "reads ") + std::to_string(bytes) +
          " bytes at an address that is no multiple of " + std::to_string(alignment));
-  if (Trace *traces = memory.findTraces(address, bytes)) {
-    trace(traces, bytes, isWrite, /*isShared=*/false,
+  if (Piece piece = memory.find(address, bytes)) {
+    trace(memory.findTraces(address, bytes), piece.written, bytes, isWrite, /*isShared=*/false,
           [&] { return memory.describe(address, bytes); });
-    return memory.find(address, bytes);
+    return piece.bytes;
   }
   for (const auto *globals : {&block.kernel->shared, &block.kernel->constants}) {
     const Global *global = findGlobal(*globals, place);
@@ -293,10 +297,12 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
       fail((isWrite ? "writes over the end of " : "reads over the end of ") +
            std::string(global->name));
     if (globals == &block.kernel->shared) {
+      uint64_t offset = place - global->bytes;
       global->traces.resize(global->size);
-      trace(global->traces.data() + (place - global->bytes), bytes, isWrite, /*isShared=*/true,
-            [&] {
-              return "offset " + std::to_string(place - global->bytes) + " of " + global->name;
+      trace(global->traces.data() + offset, global->written.data() + offset, bytes, isWrite,
+            /*isShared=*/true, [&, offset] {
+              return std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of " +
+                     global->name;
             });
     }
     return pointer;
@@ -312,8 +318,10 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
 //===----------------------------------------------------------------------===//
 
 static void beginBlock() {
-  for (const Global &global : block.kernel->shared)
+  for (const Global &global : block.kernel->shared) {
     std::memset(global.bytes, 0xff, global.size); // NaN
+    global.written.assign(global.size, false);
+  }
   block.ready.clear();
   block.atBarrier = block.barriers = 0;
   block.numLeft = block.numThreads;
