@@ -35,13 +35,13 @@ void treadle::emitRunningSum(StageKernel &kernel, RunningSumOp op) {
       b.store(next, state, {place, column}, mask);
       return {next};
     };
-    // Nothing stands before the first row.
+    // Nothing stands before the first row: there no lane reads, which makes it 0.
     Value isStart = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, position, b.index(0));
-    Value before = b.sub(position, b.index(1));
-    before = arith::MaxSIOp::create(b, before, b.index(0));
-    Value sum =
-        arith::SelectOp::create(b, isStart, b.splat(0.0f), b.load(state, {before, column}, mask));
-    b.loop(b.index(0), valid, 1, sum, addRow);
+    Value before = arith::MaxSIOp::create(b, b.sub(position, b.index(1)), b.index(0));
+    Value lanes = b.maskBelow(arith::SelectOp::create(b, isStart, b.index(0), b.index(numLanes)));
+    if (mask)
+      lanes = arith::AndIOp::create(b, lanes, mask);
+    b.loop(b.index(0), valid, 1, b.load(state, {before, column}, lanes), addRow);
   });
 }
 
