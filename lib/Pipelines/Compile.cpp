@@ -13,6 +13,7 @@
 #include "Input.h"
 #include "OutputFile.h"
 #include "PhasePasses.h"
+#include "TrafficReport.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "treadle/InitAll.h"
@@ -80,7 +81,8 @@ class Compilation {
 public:
   Compilation(const CompileOptions &options, const CompileListener &listener)
       : options(options), listener(listener), context(MLIRContext::Threading::DISABLED),
-        diagnostics(context, listener), last(*findPhase(options.to)) {
+        diagnostics(context, listener),
+        last(options.report.empty() ? *findPhase(options.to) : Phase::stages) {
     DialectRegistry registry;
     registerAllDialects(registry);
     context.appendDialectRegistry(registry);
@@ -103,6 +105,8 @@ private:
   Error finishConfig(const ModelConfig &config);
   Error finishModule();
   Error finishPhase(Phase phase, StringRef text, StringRef extension);
+  Error deliver(StringRef text);
+  Error printReport();
   void report(StringRef step, double done) const {
     if (listener.progress)
       listener.progress(step, done);
@@ -248,8 +252,11 @@ Error Compilation::finishPhase(Phase phase, StringRef text, StringRef extension)
     if (Error error = writeOutputFile(file, text))
       return error;
   }
-  if (phase != last)
-    return Error::success();
+  return phase == last && options.report.empty() ? deliver(text) : Error::success();
+}
+
+/// To where `options` want what is no library.
+Error Compilation::deliver(StringRef text) {
   if (!options.out.empty())
     return writeOutputFile(options.out, text);
   if (listener.text)
@@ -269,6 +276,21 @@ Error Compilation::finishModule() {
   std::string text;
   llvm::raw_string_ostream(text) << *module << "\n";
   return finishPhase(current, text, "mlir");
+}
+
+Error Compilation::printReport() {
+  Expected<ModelAttr> model = getModelAttr(*module);
+  if (!model)
+    return model.takeError();
+  Expected<std::vector<EntryPoint>> entries = getEntryPoints(*module);
+  if (!entries)
+    return entries.takeError();
+  int64_t room = model->getPeriod() ? model->getPeriod() : model->getCapacity();
+  int64_t before = options.reportContext.value_or(room / 2);
+  if (before < 0 || before >= room)
+    return makeError("--report-context: expected 0 ... " + Twine(room - 1) + ", got " +
+                     Twine(before));
+  return deliver(printTrafficReport(*module, *entries, before));
 }
 
 Error Compilation::runPhases() {
@@ -294,6 +316,9 @@ Error Compilation::runPhases() {
     if (Error error = finishModule())
       return error;
   }
+  if (!options.report.empty())
+    if (Error error = printReport())
+      return error;
   if (last == Phase::binary)
     if (Error error = emitLibrary(getBinaryInput()))
       return error;

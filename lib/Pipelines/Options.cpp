@@ -94,6 +94,19 @@ static Error checkPhases(const CompileOptions &options) {
   return Error::success();
 }
 
+static Error checkReport(const CompileOptions &options) {
+  if (options.report.empty())
+    return options.reportContext ? makeError("--report-context: needs --report=gpu")
+                                 : Error::success();
+  if (Error error = checkWord("report", options.report, {"gpu"}))
+    return error;
+  if (options.to != getPhaseName(Phase::binary) || options.pack)
+    return makeError("--report: is all that is printed, and does not go with --to or --pack");
+  if (options.from == getPhaseName(Phase::kernels))
+    return makeError("--report: needs stages, which --from=kernels has no more");
+  return Error::success();
+}
+
 Error treadle::checkOptions(const CompileOptions &options) {
   if (options.config.empty())
     return makeError("expected a config file or a checkpoint directory");
@@ -125,6 +138,8 @@ Error treadle::checkOptions(const CompileOptions &options) {
   if (Error error = checkSymbolPrefix(options.symbolPrefix))
     return error;
   if (Error error = checkPhases(options))
+    return error;
+  if (Error error = checkReport(options))
     return error;
   if (Error error = checkGPUs(options))
     return error;

@@ -75,6 +75,10 @@ struct CompileOptions {
   std::string from;
   /// The phase to stop after; its IR goes to `out`, or to standard output.
   std::string to = "binary";
+  /// A table to print instead of a library: `gpu`, the least bytes that each entry point moves.
+  std::string report;
+  /// Tokens before the row of a decode step, in a report; nothing: half of what there is room for.
+  std::optional<int64_t> reportContext;
   /// A directory for the IR of every phase.
   std::string dumpPhases;
   /// Libraries that add passes at the hooks; see Hooks.h.

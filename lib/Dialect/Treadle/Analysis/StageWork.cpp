@@ -20,8 +20,7 @@ static int64_t getBytes(RankedTensorType type) {
   return type.getNumElements() * getElementBytes(type.getElementType());
 }
 
-/// The symbol that an input refers to; null for an activation or a scalar.
-static FlatSymbolRefAttr getSymbol(Value input) {
+FlatSymbolRefAttr treadle::getSymbol(Value input) {
   if (auto get = input.getDefiningOp<GetWeightOp>())
     return get.getSymbolAttr();
   if (auto get = input.getDefiningOp<GetStateOp>())
@@ -44,6 +43,21 @@ StateUse treadle::getStateUse(StageOp stage, unsigned input) {
     }
   }
   return use;
+}
+
+bool treadle::readsAllRows(Value argument) {
+  return llvm::any_of(argument.getUses(), [](OpOperand &use) {
+    auto core = dyn_cast<StageCoreOpInterface>(use.getOwner());
+    return core && core.readsAllRows(use.getOperandNumber());
+  });
+}
+
+int64_t treadle::getLookups(Value argument) {
+  int64_t lookups = 0;
+  for (OpOperand &use : argument.getUses())
+    if (auto core = dyn_cast<StageCoreOpInterface>(use.getOwner()))
+      lookups = std::max(lookups, core.getLookups(use.getOperandNumber()));
+  return lookups;
 }
 
 //===----------------------------------------------------------------------===//
@@ -76,22 +90,10 @@ static SmallVector<Taken> getTaken(StageOp stage) {
   return llvm::map_to_vector(taken, [](auto &entry) { return entry.second; });
 }
 
-/// Whether some core op reads all rows of an append state.
-static bool isAttended(const Taken &state) {
-  return llvm::any_of(state.arguments, [](Value argument) {
-    return llvm::any_of(argument.getUses(), [](OpOperand &use) {
-      auto core = dyn_cast<StageCoreOpInterface>(use.getOwner());
-      return core && core.readsAllRows(use.getOperandNumber());
-    });
-  });
-}
-
 static int64_t getLookups(const Taken &weight) {
   int64_t lookups = 0;
   for (Value argument : weight.arguments)
-    for (OpOperand &use : argument.getUses())
-      if (auto core = dyn_cast<StageCoreOpInterface>(use.getOwner()))
-        lookups = std::max(lookups, core.getLookups(use.getOperandNumber()));
+    lookups = std::max(lookups, getLookups(argument));
   return lookups;
 }
 
@@ -121,7 +123,7 @@ static void addState(StageWork &work, const Taken &state, FlatSymbolRefAttr symb
     return;
   }
   int64_t row = llvm::product_of(type.getRowShape()) * element;
-  if (isAttended(state)) {
+  if (llvm::any_of(state.arguments, readsAllRows)) {
     addSymbol(work.attended, symbol);
     work.keyBytes += row;
     times = state.use.writes; // of the row that is appended first

@@ -13,6 +13,14 @@
 
 namespace treadle {
 
+/// The symbol that an input of a stage refers to; null for an activation or a scalar.
+mlir::FlatSymbolRefAttr getSymbol(mlir::Value input);
+
+/// Of an argument of a stage's body, by its core ops: how many rows of a table one row looks up, 0
+/// where the whole weight is needed; whether all rows of an append state are read.
+int64_t getLookups(mlir::Value argument);
+bool readsAllRows(mlir::Value argument);
+
 /// What a stage does to a state among its inputs.
 struct StateUse {
   bool reads = false, writes = false;
