@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import treadle
 from error_curve import Curve, table
+from fake_cuda import Driver
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,29 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy(toys: Path) -> Iterator[treadle.Model]:
     with treadle.load(toys / "toy.so") as model:
         yield model
+
+
+#
+# GPUs
+#
+
+
+@pytest.fixture(scope="session")
+def driver_file(request: pytest.FixtureRequest) -> Path:
+    path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
+    if not path.exists():
+        pytest.skip("this platform has no fake driver")
+    return path
+
+
+@pytest.fixture
+def driver(driver_file: Path) -> Iterator[Driver]:
+    driver = Driver(driver_file)
+    driver.reset()
+    before = driver.live
+    yield driver
+    driver.reset()
+    assert driver.live == before, "something is left on the device"
 
 
 #

@@ -4,7 +4,6 @@ Logits are judged as the CPU's are. Their bits are others, since K is summed in 
 depend on how a sequence is run.
 """
 
-import ctypes
 import functools
 import os
 import re
@@ -20,6 +19,7 @@ import treadle
 from cases import FAMILIES, Case
 from compiled_case import DTYPES, Compiled, Source, run
 from conftest import ROOT
+from fake_cuda import Compile, Driver
 from judge import BF16_TOLERANCE, relative_error, typical_error
 from numpy.typing import NDArray
 from toy_model import refused, same, same_states
@@ -39,54 +39,6 @@ EMULATED = {"target": "cpu,cuda", "gpu": "emulated"}
 INVALID_IMAGE, ILLEGAL_ADDRESS = 200, 700
 
 
-class Driver:
-    """The fake driver, and what it is told to be."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._library = ctypes.CDLL(str(path))
-        self._library.fakeCudaLoaded.restype = ctypes.c_char_p
-
-    def reset(self) -> None:
-        self._library.fakeCudaReset()
-
-    def configure(self, devices: int = 1, level: tuple[int, int] = (0, 0), memory: int = 1 << 32) -> None:
-        self._library.fakeCudaConfigure(devices, *level, ctypes.c_uint64(memory))
-
-    def fail(self, function: str, nth: int = 1, error: int = ILLEGAL_ADDRESS) -> None:
-        self._library.fakeCudaFail(function.encode(), nth, error)
-
-    def calls(self, function: str) -> int:
-        return self._library.fakeCudaCalls(function.encode())
-
-    @property
-    def live(self) -> int:
-        return self._library.fakeCudaLive()
-
-    @property
-    def loaded(self) -> str:
-        return self._library.fakeCudaLoaded().decode()
-
-
-@pytest.fixture(scope="session")
-def driver_file(request: pytest.FixtureRequest) -> Path:
-    path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
-    if not path.exists():
-        pytest.skip("this platform has no fake driver")
-    return path
-
-
-@pytest.fixture
-def driver(driver_file: Path) -> Iterator[Driver]:
-    driver = Driver(driver_file)
-    driver.reset()
-    before = driver.live
-    yield driver
-    driver.reset()
-    assert driver.live == before, "something is left on the device"
-
-
-Compile = Callable[..., str | None]
 Report = Callable[[str, float, float], None]
 
 

@@ -274,3 +274,36 @@ def test_what_it_does_not_know(cuda: Cuda) -> None:
         cuda.run("  %old = atomicrmw add ptr %x, i32 1 monotonic")
     with finds("", 1):
         cuda.run(EXCHANGE, threads=64)
+
+
+def test_sectors(cuda: Cuda) -> None:
+    """Of a warp: what it reads and writes at least, and what it asks for."""
+
+    def count(body: str, blocks: int = 1) -> list[int]:
+        cuda.library.fakeCudaCountSectors(1)
+        cuda.run(body, blocks=blocks)
+        cuda.library.fakeCudaSectors.restype = ctypes.c_char_p
+        launch, buffer = (line.split("\t") for line in cuda.library.fakeCudaSectors().decode().splitlines())
+        cuda.library.fakeCudaCountSectors(0)
+        assert launch[:4] == ["launch", "kernel", str(blocks), "32"]
+        assert buffer[0] == "buffer" and buffer[3:] == launch[4:6]
+        return [int(count) for count in launch[4:]]
+
+    store = "  store float %value, ptr %place\n"
+    assert count(LOAD + store) == [4, 4, 4, 4]
+    assert count(LOAD.replace("%place", "%x")) == [1, 0, 1, 0]
+    assert count(LOAD + LOAD.replace("%value", "%again")) == [4, 0, 8, 0]
+    # The nth time of a loop is an access of its own, in whatever order threads come there.
+    loop = """
+  br label %body
+body:
+  %i = phi i32 [ 0, %0 ], [ %next, %body ]
+  %value = load float, ptr %place
+  %next = add i32 %i, 1
+  %isDone = icmp eq i32 %next, 3
+  br i1 %isDone, label %end, label %body
+end:
+"""
+    assert count(loop) == [4, 0, 12, 0]
+    assert count(LOAD, blocks=2) == [4, 0, 8, 0]
+    assert count("  %wide = load <2 x i64>, ptr %x, align 4\n") == [1, 0, 1, 0]

@@ -134,7 +134,7 @@ unsigned fakeCudaLive() {
 /// What kinds of code were loaded so far: bitcode, cubin, ptx.
 const char *fakeCudaLoaded() { return driver.loaded.c_str(); }
 
-/// As a process that starts, but for what is alive.
+/// As a process that starts, but for what is alive and what is counted.
 void fakeCudaReset() {
   driver.devices = 1;
   driver.major = driver.minor = 0;

@@ -21,6 +21,7 @@
 //   Driver.cpp   the functions of the driver, and those that tests steer it by
 //   Memory.cpp   memory of the device
 //   Module.cpp   from bitcode to code of the host
+//   Sectors.cpp  what kernels move between the GPU and its memory
 //   Threads.cpp  blocks of threads, what they call, and where they meet
 //
 //===----------------------------------------------------------------------===//
@@ -96,11 +97,13 @@ public:
   /// What is wrong with an access that `find` has no answer to.
   std::string describe(uint64_t address, uint64_t size) const;
 
+  /// The last allocation that begins at or below an address, if any.
+  const Allocation *below(uint64_t address) const;
+
   uint64_t getUsed() const { return used; }
   size_t getCount() const { return allocations.size(); }
 
 private:
-  const Allocation *below(uint64_t address) const;
   bool findLast(uint64_t address, uint64_t size);
 
   std::map<uint64_t, Allocation> allocations; ///< by address
@@ -144,17 +147,34 @@ public:
 llvm::Expected<std::shared_ptr<Module>> compile(const void *bitcode);
 
 //===----------------------------------------------------------------------===//
+// Sectors.cpp
+//===----------------------------------------------------------------------===//
+
+constexpr unsigned warpThreads = 32;
+
+/// What follows does nothing unless a test has asked for counts.
+void beginCounting(const Kernel &kernel, unsigned blocks, unsigned threads);
+/// The present thread is at the access with the number `site` of its module.
+void countAccess(uint64_t address, uint64_t bytes, bool isWrite, uint32_t site);
+/// No thread of another block shares what a warp asks for.
+void finishBlock();
+
+//===----------------------------------------------------------------------===//
 // Threads.cpp
 //===----------------------------------------------------------------------===//
 
 /// Runs all blocks, one behind the other. Returns what is wrong with the kernel, or "".
 std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments);
 
+/// The thread that runs.
+unsigned currentThread();
+
 /// What kernels call in place of an intrinsic; null if there is nothing.
 void *findFunction(const std::string &intrinsic);
 
-/// Called before each access of memory: where `bytes` bytes are on the host.
-void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite);
+/// Called before each access of memory: where `bytes` bytes are on the host. Accesses of a module
+/// are numbered.
+void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite, uint32_t site);
 
 } // namespace fake
 

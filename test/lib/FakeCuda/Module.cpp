@@ -47,8 +47,8 @@ public:
     Type *word = Type::getInt32Ty(module.getContext());
     hook = module.getOrInsertFunction(
         accessFunction,
-        FunctionType::get(pointer, {pointer, Type::getInt64Ty(module.getContext()), word, word},
-                          false));
+        FunctionType::get(
+            pointer, {pointer, Type::getInt64Ty(module.getContext()), word, word, word}, false));
   }
 
   Error instrument(Function &function) {
@@ -88,12 +88,14 @@ private:
   Value *check(IRBuilder<> &b, Value *place, Value *bytes, Align alignment, bool isWrite) {
     if (place->getType() != pointer)
       place = b.CreateAddrSpaceCast(place, pointer);
-    return b.CreateCall(hook, {place, bytes, b.getInt32(alignment.value()), b.getInt32(isWrite)});
+    return b.CreateCall(hook, {place, bytes, b.getInt32(alignment.value()), b.getInt32(isWrite),
+                               b.getInt32(sites++)});
   }
 
   llvm::Module &module;
   PointerType *pointer;
   FunctionCallee hook;
+  uint32_t sites = 0;
 };
 } // namespace
 

@@ -21,7 +21,7 @@
 using namespace fake;
 
 namespace {
-enum { mostThreads = 1024, warpThreads = 32, stackBytes = 1 << 16 };
+enum { mostThreads = 1024, stackBytes = 1 << 16 };
 enum class Meeting { barrier, warpBarrier, shuffle };
 
 struct Thread {
@@ -192,6 +192,8 @@ static void blockBarrierOf(uint32_t number) {
   blockBarrier();
 }
 
+unsigned fake::currentThread() { return block.current; }
+
 static uint32_t zero() { return 0; }
 static uint32_t one() { return 1; }
 static uint32_t threadIndex() { return block.current; }
@@ -276,7 +278,8 @@ static void trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite,
   }
 }
 
-void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite) {
+void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
+                   uint32_t site) {
   auto *place = static_cast<uint8_t *>(pointer);
   auto address = reinterpret_cast<uint64_t>(pointer);
   if (address % alignment)
@@ -285,6 +288,7 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
   if (Piece piece = memory.find(address, bytes)) {
     trace(memory.findTraces(address, bytes), piece.written, bytes, isWrite, /*isShared=*/false,
           [&] { return memory.describe(address, bytes); });
+    countAccess(address, bytes, isWrite, site);
     return piece.bytes;
   }
   for (const auto *globals : {&block.kernel->shared, &block.kernel->constants}) {
@@ -366,7 +370,10 @@ std::string fake::run(const Kernel &kernel, unsigned blocks, unsigned threads, v
   block.numThreads = threads;
   block.finding.clear();
   ++block.launch;
-  for (block.index = 0; block.index < blocks && block.finding.empty(); ++block.index)
+  beginCounting(kernel, blocks, threads);
+  for (block.index = 0; block.index < blocks && block.finding.empty(); ++block.index) {
     runBlock();
+    finishBlock();
+  }
   return block.finding;
 }
