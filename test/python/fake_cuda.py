@@ -48,6 +48,37 @@ class Driver:
         """What was counted: lines of test/lib/FakeCuda/Sectors.cpp."""
         return self._lines("fakeCudaSectors")
 
+    def add_mutants(self) -> None:
+        """Modules that are loaded from now on have mutants."""
+        self._library.fakeCudaAddMutants(1)
+
+    @property
+    def mutants(self) -> list[list[str]]:
+        """Those of the module that was compiled last: what is wrong, with which kernel, at which instruction."""
+        return self._lines("fakeCudaMutants")
+
+    @contextmanager
+    def mutant(self, number: int) -> Iterator[None]:
+        self._library.fakeCudaMutate(number)
+        try:
+            yield
+        finally:
+            self._library.fakeCudaMutate(-1)
+
+    @property
+    def mutant_mattered(self) -> bool:
+        """Whether the last mutant has done anything that the kernel would not have done."""
+        return bool(self._library.fakeCudaReached())
+
+    @property
+    def crossed(self) -> set[str]:
+        """The kernels whose threads have met in shared memory."""
+        return {name for (name,) in self._lines("fakeCudaCrossed")}
+
+    def hurry(self, nth: int) -> None:
+        """The nth launch from now on does not wait for what its stream does before."""
+        self._library.fakeCudaHurry(nth)
+
     def _lines(self, function: str) -> list[list[str]]:
         found = getattr(self._library, function)
         found.restype = ctypes.c_char_p

@@ -46,7 +46,9 @@ struct Driver {
   std::set<LoadedModule *> modules;
   std::map<std::string, unsigned> calls;
   Failure failure{"", 0, 0};
-  int broken = success; ///< what every call answers since something was found
+  bool hasMutants = false; ///< in modules that are loaded
+  unsigned hurry = 0;      ///< a launch, counted as above, that does not wait for its stream
+  int broken = success;    ///< what every call answers since something was found
   std::string finding;
   std::string loaded; ///< what kinds of code were given, in order
 };
@@ -122,6 +124,12 @@ void fakeCudaFail(const char *function, unsigned nth, int result) {
   driver.failure = {function, nth, result};
 }
 
+/// Whether modules that are loaded from now on have mutants.
+void fakeCudaAddMutants(int hasMutants) { driver.hasMutants = hasMutants; }
+
+/// The nth launch from now on comes before all work that its stream has; 0: none does.
+void fakeCudaHurry(unsigned nth) { driver.hurry = nth; }
+
 /// How often a function was called.
 unsigned fakeCudaCalls(const char *function) { return driver.calls[function]; }
 
@@ -139,7 +147,8 @@ void fakeCudaReset() {
   driver.devices = 1;
   driver.major = driver.minor = 0;
   driver.memoryBytes = uint64_t(1) << 32;
-  driver.failure.call = 0;
+  driver.failure.call = driver.hurry = 0;
+  driver.hasMutants = false;
   driver.broken = success;
   driver.calls.clear();
   driver.finding.clear();
@@ -271,7 +280,7 @@ int cuModuleLoadData(void **handle, const void *image) {
   } else if (!std::memcmp(image, "//", 2)) {
     const char *level = std::strstr(static_cast<const char *>(image), ".target ");
     kind = "ptx:" + (level ? std::string(level + 8, std::strcspn(level + 8, ",\n")) : "");
-  } else if (llvm::Error error = compile(image).moveInto(module->code)) {
+  } else if (llvm::Error error = compile(image, driver.hasMutants).moveInto(module->code)) {
     driver.finding = llvm::toString(std::move(error));
     return invalidImage;
   }
@@ -323,7 +332,9 @@ int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned 
                  threadsY == 1 && threadsZ == 1 && !sharedBytes && !extra;
   if (!isKnown || (kernel->threads && kernel->threads != threadsX))
     return invalidValue;
-  stream->work.push_back([=, copies = copyArguments(*kernel, arguments)]() mutable {
+  bool isHurried = driver.hurry && !--driver.hurry;
+  auto place = isHurried ? stream->work.begin() : stream->work.end();
+  stream->work.insert(place, [=, copies = copyArguments(*kernel, arguments)]() mutable {
     std::vector<void *> places;
     for (std::vector<uint8_t> &copy : copies)
       places.push_back(copy.data());

@@ -20,6 +20,7 @@
 //
 //   Driver.cpp   the functions of the driver, and those that tests steer it by
 //   Memory.cpp   memory of the device
+//   Mutants.cpp  kernels that are wrong in one place
 //   Module.cpp   from bitcode to code of the host
 //   Sectors.cpp  what kernels move between the GPU and its memory
 //   Threads.cpp  blocks of threads, what they call, and where they meet
@@ -35,6 +36,10 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+namespace llvm {
+class Module;
+} // namespace llvm
 
 namespace fake {
 
@@ -142,9 +147,19 @@ public:
   virtual Kernel *find(const std::string &name) = 0;
 };
 
-/// Compiles bitcode, or says why it cannot. The same bitcode is compiled once: tests load
-/// it again and again.
-llvm::Expected<std::shared_ptr<Module>> compile(const void *bitcode);
+/// Compiles bitcode, or says why it cannot; with mutants where these are wanted. The same
+/// bitcode is compiled once: tests load it again and again.
+llvm::Expected<std::shared_ptr<Module>> compile(const void *bitcode, bool hasMutants);
+
+//===----------------------------------------------------------------------===//
+// Mutants.cpp
+//===----------------------------------------------------------------------===//
+
+/// Gives every place that might be wrong a switch, which asks `isMutantOn`.
+void addMutants(llvm::Module &module);
+
+constexpr char switchFunction[] = "fakeCudaIsMutantOn";
+bool isMutantOn(uint32_t number, bool differs);
 
 //===----------------------------------------------------------------------===//
 // Sectors.cpp

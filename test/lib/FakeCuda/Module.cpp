@@ -170,7 +170,7 @@ struct Description {
 
 class CompiledModule : public fake::Module {
 public:
-  static Expected<std::unique_ptr<fake::Module>> create(MemoryBufferRef ir);
+  static Expected<std::unique_ptr<fake::Module>> create(MemoryBufferRef ir, bool hasMutants);
   Kernel *find(const std::string &name) override;
 
 private:
@@ -232,6 +232,7 @@ Error CompiledModule::compile(std::unique_ptr<llvm::Module> module,
                                            JITSymbolFlags::Exported | JITSymbolFlags::Callable};
   };
   define(accessFunction, reinterpret_cast<void *>(access));
+  define(switchFunction, reinterpret_cast<void *>(isMutantOn));
   for (Function &function : *module)
     if (function.getName().starts_with("fake."))
       define(function.getName(), findFunction(function.getName().drop_front(5).str()));
@@ -246,7 +247,8 @@ Error CompiledModule::compile(std::unique_ptr<llvm::Module> module,
   return jit->addIRModule(orc::ThreadSafeModule(std::move(module), std::move(context)));
 }
 
-Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef ir) {
+Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef ir,
+                                                               bool hasMutants) {
   static const bool once = [] {
     InitializeNativeTarget();
     InitializeNativeTargetAsmPrinter();
@@ -262,6 +264,8 @@ Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef i
   auto result = std::make_unique<CompiledModule>();
   if (Error error = result->describe(module))
     return std::move(error);
+  if (hasMutants)
+    addMutants(module);
   if (Error error = replaceIntrinsics(module))
     return std::move(error);
   exportGlobals(module);
@@ -332,17 +336,17 @@ static Expected<StringRef> findIR(const void *image) {
   return StringRef(bytes + word(2), word(3));
 }
 
-Expected<std::shared_ptr<fake::Module>> fake::compile(const void *image) {
-  static std::map<std::string, std::shared_ptr<fake::Module>> compiled;
+Expected<std::shared_ptr<fake::Module>> fake::compile(const void *image, bool hasMutants) {
+  static std::map<std::pair<std::string, bool>, std::shared_ptr<fake::Module>> compiled;
   Expected<StringRef> ir = findIR(image);
   if (!ir)
     return ir.takeError();
   // A buffer of its own, whose NUL the parser wants.
-  auto [place, isNew] = compiled.try_emplace(ir->str());
+  auto [place, isNew] = compiled.try_emplace({ir->str(), hasMutants});
   if (!isNew)
     return place->second;
-  Expected<std::unique_ptr<fake::Module>> created =
-      CompiledModule::create(MemoryBufferRef(place->first, "kernels"));
+  MemoryBufferRef buffer(place->first.first, "kernels");
+  Expected<std::unique_ptr<fake::Module>> created = CompiledModule::create(buffer, hasMutants);
   if (!created) {
     compiled.erase(place);
     return created.takeError();

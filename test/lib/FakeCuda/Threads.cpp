@@ -16,6 +16,7 @@
 
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <cstring>
+#include <set>
 #include <sys/mman.h>
 
 using namespace fake;
@@ -255,10 +256,20 @@ static bool isOrdered(const Access &access, bool isShared) {
   return hasMet && access.warpBarriers < self.warpBarriers;
 }
 
+/// Kernels whose threads have met in shared memory, by name.
+static std::set<std::string> crossed;
+
+static bool isOfAnother(const Access &access) {
+  return access.launch == block.launch && access.block == block.index &&
+         access.thread != block.current;
+}
+
 /// Notes an access down, and fails where another one is not ordered before it, or where it
 /// reads what nothing has written.
-static void trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite, bool isShared,
+/// Returns whether another thread has left something there, or taken what is now replaced.
+static bool trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite, bool isShared,
                   llvm::function_ref<std::string()> where) {
+  bool isCrossing = false;
   const Thread &self = block.threads[block.current];
   const Access access{block.launch, block.index, block.current, block.barriers, self.warpBarriers};
   auto race = [&](const Access &other, const char *did) {
@@ -274,8 +285,10 @@ static void trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite,
     if (!isWrite && !written[i])
       fail("reads " + where() + ", before anything has written them");
     written[i] = true;
+    isCrossing |= isOfAnother(traces[i].write) || (isWrite && isOfAnother(traces[i].read));
     (isWrite ? traces[i].write : traces[i].read) = access;
   }
+  return isCrossing;
 }
 
 void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
@@ -303,11 +316,13 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
     if (globals == &block.kernel->shared) {
       uint64_t offset = place - global->bytes;
       global->traces.resize(global->size);
-      trace(global->traces.data() + offset, global->written.data() + offset, bytes, isWrite,
-            /*isShared=*/true, [&, offset] {
-              return std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of " +
-                     global->name;
-            });
+      auto where = [&, offset] {
+        return std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of " +
+               global->name;
+      };
+      if (trace(global->traces.data() + offset, global->written.data() + offset, bytes, isWrite,
+                /*isShared=*/true, where))
+        crossed.insert(block.kernel->name);
     }
     return pointer;
   }
@@ -315,6 +330,15 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
     return pointer;
   fail((isWrite ? "writes " : "reads ") + memory.describe(address, bytes));
   return nullptr;
+}
+
+/// The kernels whose threads have met in shared memory so far: in others barriers do nothing.
+extern "C" const char *fakeCudaCrossed() {
+  static std::string text;
+  text.clear();
+  for (const std::string &name : crossed)
+    text += name + "\n";
+  return text.c_str();
 }
 
 //===----------------------------------------------------------------------===//

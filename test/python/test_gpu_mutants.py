@@ -1,0 +1,177 @@
+"""What the driver of test/lib/FakeCuda finds in real kernels: models' own, with one place of one kernel made wrong.
+
+A mutant is caught if the driver finds something, or if logits or states are not the CPU's. One that does nothing in
+these runs that the kernel would not do is no mutant of theirs: a comparison that never stands at its border, say.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import treadle
+from cases import FAMILIES
+from fake_cuda import Compile, Driver, compile_case
+from toy_model import same
+from treadle import TreadleError
+
+
+class Mutant(NamedTuple):
+    number: int
+    fault: str
+    kernel: str
+    place: str
+
+
+@dataclass
+class Fault:
+    tried: int
+    """At most so many mutants of it."""
+    caught: float = 1
+    """At least this part of those that do something, as of today: it may only grow."""
+    benign: str = ""
+    """Which of them may live on, a pattern for `kernel: place`; and why."""
+    reason: str = ""
+
+
+FAULTS = {
+    "barriers": Fault(20),
+    "meeting": Fault(30),
+    "barrier": Fault(
+        30,
+        0.2,
+        "bar",
+        "Each store stands between two, of which one mostly does: what lies between the next ones on the way is the"
+        " lane's own, or ordered by others, as that all of them together are needed shows.",
+    ),
+    "trip": Fault(20, 0.9, "linear.*: .*icmp eq", "A row behind the last is left out inside of the loop as well."),
+    "index": Fault(
+        60,
+        0.9,
+        r"attention.*: .*load float, ptr addrspace\(3\)",
+        "The factors of what the spans before the first gave, which is 0.",
+    ),
+    "bound": Fault(
+        40,
+        0.5,
+        "icmp",
+        "A tile more writes what it has written, a lane more what lies between two rows or activations, or is yet to"
+        " come. All of them are of one piece of memory, of which the driver knows only where it ends.",
+    ),
+    "lane": Fault(
+        30,
+        0.5,
+        "(attention|append|gated_delta_rule).*shfl",
+        "Sums of many columns turn 16 x 16 numbers around, of which a head of a tiny model has fewer: the others hold"
+        " anything, and nobody looks.",
+    ),
+}
+
+
+class Models:
+    """A model on the CPU and, with switches in its kernels, on the GPU."""
+
+    def __init__(self, library: Path, driver: Driver, part: float):
+        self.driver = driver
+        self.part = part
+        self.cpu = treadle.load(library)
+        driver.add_mutants()
+        self.cuda = treadle.load(library, device="cuda", cuda_driver=driver.path)
+        self.mutants = [Mutant(number, *line) for number, line in enumerate(driver.mutants)]
+        random = np.random.default_rng(1)
+        self.ids = random.integers(0, self.cpu.info["token_count"], 7)
+        self.mask = np.array([1, 0, 1, 1, 0, 1, 0], np.uint8)
+        self.expected = self.run(self.cpu)
+
+    def run(self, model: treadle.Model) -> tuple[np.ndarray, np.ndarray, bytes]:
+        """A whole chunk, a padded one, and a decode step."""
+        with model.session() as session:
+            prefill = session.forward(self.ids[:6], self.mask[:6], logits="all")
+            return prefill, session.forward(self.ids[6:], self.mask[6:]), session.save()
+
+    def is_right(self) -> bool:
+        try:
+            found = self.run(self.cuda)
+        except TreadleError as error:
+            assert "CUDA_ERROR_LAUNCH_FAILED" in error.message
+            self.driver.reset()
+            return False
+        return all(same(ours, theirs) for ours, theirs in zip(self.expected[:2], found[:2])) and (
+            self.expected[2] == found[2]
+        )
+
+    def some(self, fault: str, count: int) -> list[Mutant]:
+        """At most so many mutants of a fault, evenly."""
+        mutants = [mutant for mutant in self.mutants if mutant.fault == fault]
+        count = round(self.part * count)
+        return [mutants[i * len(mutants) // count] for i in range(count)] if len(mutants) > count else mutants
+
+    def close(self) -> None:
+        self.cuda.close()
+        self.cpu.close()
+
+
+# One with attention and rotation, and one with recurrences, whose runs take longer; and which part of the mutants.
+@pytest.fixture(scope="module", params=[("llama", 1), ("neollm", 0.25)], ids=lambda param: param[0])
+def models(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    compile_library: Compile,
+    driver_file: Path,
+) -> Iterator[Models]:
+    family, part = request.param
+    case = FAMILIES[family].CASES[0]
+    library = compile_case(compile_library, tmp_path_factory.mktemp("mutants"), case, rows=[1, 4])
+    driver = Driver(driver_file)
+    driver.reset()
+    models = Models(library, driver, part)
+    yield models
+    models.close()
+    driver.reset()
+
+
+def test_right_kernels_are_right(models: Models) -> None:
+    assert models.is_right()
+    assert {mutant.fault for mutant in models.mutants} == set(FAULTS)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_wrong_kernels_are_caught(models: Models, name: str) -> None:
+    fault = FAULTS[name]
+    caught, alive = 0, []
+    for mutant in models.some(name, fault.tried):
+        with models.driver.mutant(mutant.number):
+            if not models.is_right():
+                caught += 1
+            elif models.driver.mutant_mattered and not (name == "barriers" and mutant.kernel not in models.driver.crossed):
+                alive.append(mutant)
+    print(f"{name}: {caught} caught, {len(alive)} benign")
+    for mutant in alive:
+        assert fault.benign and re.search(fault.benign, f"{mutant.kernel}: {mutant.place}"), mutant
+    assert caught >= fault.caught * (caught + len(alive)) and caught > 0
+
+
+def test_no_launch_may_come_early(models: Models) -> None:
+    """Before what its stream does first: its input is not there."""
+    driver = models.driver
+
+    def run(model: treadle.Model) -> np.ndarray:
+        with model.session() as session:
+            return session.forward(models.ids[:4], models.mask[:4], logits="last")
+
+    expected = run(models.cpu)
+    driver.count()
+    assert same(expected, run(models.cuda))
+    kernels = [line[1] for line in driver.sectors if line[0] == "launch"]
+    driver.count(False)
+    for nth, kernel in enumerate(kernels, 1):
+        driver.hurry(nth)
+        try:
+            # Angles follow from the position, which is an argument.
+            assert not same(expected, run(models.cuda)) or kernel.startswith("rotary_table"), kernel
+        except TreadleError as error:
+            assert "before anything has written them" in error.message
+        driver.reset()
