@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import treadle
@@ -39,6 +40,24 @@ def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]
     if not library.exists():
         pytest.fail(f"no {library}: build it, or name another build with --treadle-build=DIR")
     return partial(treadle.compile, library=library, sanitize=request.config.getoption("--treadle-sanitize"))
+
+
+@pytest.fixture(scope="session")
+def driver_file(request: pytest.FixtureRequest) -> Path:
+    """The CUDA driver of test/lib/FakeCuda."""
+    path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
+    if not path.exists():
+        pytest.skip("this platform has no fake driver")
+    return path
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def on_device(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Options of `single_op.check`: each device in turn."""
+    if request.param == "cpu":
+        return {}
+    load = {"device": "cuda", "cuda_driver": request.getfixturevalue("driver_file")}
+    return {"target": "cpu,cuda", "gpu": "emulated", "load": load}
 
 
 @pytest.fixture(scope="session")

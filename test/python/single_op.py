@@ -8,6 +8,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import treadle
@@ -72,8 +73,14 @@ class SingleOp:
     def count(self) -> int:
         return len(next(iter(self.rows.values())))
 
-    def library(self, compile_library: Callable[..., str | None], folder: Path, **options: object) -> treadle.Model:
-        """Compiled, with `options` of `treadle.compile`."""
+    def library(
+        self,
+        compile_library: Callable[..., str | None],
+        folder: Path,
+        load: Mapping[str, Any] | None = None,
+        **options: object,
+    ) -> treadle.Model:
+        """Compiled with `options` of `treadle.compile`, and opened with those of `treadle.load`."""
         ir, weights, library = (folder / name for name in ("op.mlir", "op.safetensors", "op.so"))
         ir.write_text(self._module())
         vocabulary = self._vocabulary
@@ -88,7 +95,7 @@ class SingleOp:
             (array.astype(np.float32) for array in tensors.values()),
         )
         compile_library(ir, weights=weights, out=library, from_phase="model", **options)
-        return treadle.load(library)
+        return treadle.load(library, **load or {})
 
     def outputs(self, logits: NDArray) -> NDArray:
         """%y, of logits."""

@@ -1,8 +1,9 @@
-"""Products of groups, of several inputs and by several matrices, compiled, against the reference."""
+"""Products of groups, of several inputs and by several matrices, compiled, against the reference, on each device."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,19 @@ from single_op import TOLERANCE, SingleOp, Weight, check
 from treadle.reference import STORAGES, Storage, linear, low_rank_linear, rms_norm
 
 Compile = Callable[..., None]
+Options = dict[str, Any]
 
 
 def normal(seed: int, *shape: int) -> NDArray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-# Groups, inputs and outputs of one, rows. The last two pass a block of K and one of outputs.
-SIZES = [(1, 40, 37, 21), (3, 12, 5, 21), (4, 16, 32, 150), (5, 7, 17, 33), (2, 300, 20, 40), (2, 20, 300, 40)]
+# Groups, inputs and outputs of one, rows. Two pass a block of K and one of outputs; the last has a slice of K with many
+# words, which end in the midst of a round, a word, and what is loaded at once.
+SIZES = [
+    *((1, 40, 37, 21), (3, 12, 5, 21), (4, 16, 32, 150), (5, 7, 17, 33)),
+    *((2, 300, 20, 40), (2, 20, 300, 40), (1, 1501, 20, 18)),
+]
 GROUPS = covering_rows(
     {"size": SIZES, "stacked": (False, True), "biased": (False, True), "element": STORAGES},
     # A stack of one is a matrix.
@@ -29,7 +35,7 @@ GROUPS = covering_rows(
 
 
 @pytest.mark.parametrize("row", GROUPS, ids=str)
-def test_groups(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+def test_groups(row: Row, compile_library: Compile, tmp_path: Path, on_device: Options) -> None:
     (groups, inner, outputs, count), element = row["size"], row["element"]
     stack = (groups,) if row["stacked"] else ()
     weights = {"w": Weight(normal(2, *stack, outputs, inner) / inner**0.5, "panels", element)}
@@ -42,13 +48,20 @@ def test_groups(row: Row, compile_library: Compile, tmp_path: Path) -> None:
     def reference(x: NDArray, w: NDArray, b: NDArray | None = None) -> NDArray:
         return linear(x, w, element, b, groups)
 
-    check(op, reference, compile_library, tmp_path)
+    check(op, reference, compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize("element", STORAGES)
 @pytest.mark.parametrize(("inner", "rank", "outputs", "count"), [(40, 5, 37, 21), (32, 16, 64, 150), (300, 3, 20, 40)])
 def test_low_rank(
-    inner: int, rank: int, outputs: int, count: int, element: Storage, compile_library: Compile, tmp_path: Path
+    inner: int,
+    rank: int,
+    outputs: int,
+    count: int,
+    element: Storage,
+    compile_library: Compile,
+    tmp_path: Path,
+    on_device: Options,
 ) -> None:
     # Whole numbers, so that what lies between the factors is exact and rounds the same way everywhere.
     x, down = (np.random.default_rng(seed).integers(-3, 4, shape) for seed, shape in ((1, (count, inner)), (2, (rank, inner))))
@@ -58,7 +71,8 @@ def test_low_rank(
     }
     text = "%y = treadle.low_rank_linear %x, %down, %up {scale = 0.5 : f32} : ($x, $down, $up) -> $y"
     reference = partial(low_rank_linear, scale=0.5, storage=element)
-    check(SingleOp(text, outputs, {"x": x.astype(float)}, weights), reference, compile_library, tmp_path)
+    op = SingleOp(text, outputs, {"x": x.astype(float)}, weights)
+    check(op, reference, compile_library, tmp_path, **on_device)
 
 
 JOINT = covering_rows(
@@ -73,7 +87,7 @@ JOINT = covering_rows(
 
 
 @pytest.mark.parametrize("row", JOINT, ids=str)
-def test_joint_inputs(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+def test_joint_inputs(row: Row, compile_library: Compile, tmp_path: Path, on_device: Options) -> None:
     """Each of three products is that of its own input."""
     (inner, outputs, count), which, element = row["size"], row["which"], row["element"]
     results = ", ".join("%y" if i == which else f"%other{i}" for i in range(3))
@@ -88,11 +102,13 @@ def test_joint_inputs(row: Row, compile_library: Compile, tmp_path: Path) -> Non
     def reference(w: NDArray, v: NDArray | None = None, **inputs: NDArray) -> NDArray:
         return linear(inputs["abc"[which]], w, element, v)
 
-    check(op, reference, compile_library, tmp_path)
+    check(op, reference, compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize("element", STORAGES)
-def test_a_joint_product_has_the_bits_of_one_alone(element: Storage, compile_library: Compile, tmp_path: Path) -> None:
+def test_a_joint_product_has_the_bits_of_one_alone(
+    element: Storage, compile_library: Compile, tmp_path: Path, on_device: Options
+) -> None:
     rows = {"a": normal(1, 40, 300), "b": normal(2, 40, 300)}
     weights = {"w": Weight(normal(3, 50, 300), "panels", element)}
     found = []
@@ -105,7 +121,7 @@ def test_a_joint_product_has_the_bits_of_one_alone(element: Storage, compile_lib
         folder = tmp_path / str(number)
         folder.mkdir()
         op = SingleOp(text, 50, rows, weights)
-        found.append(check(op, partial(_second, element), compile_library, folder))
+        found.append(check(op, partial(_second, element), compile_library, folder, **on_device))
     assert found[0].tobytes() == found[1].tobytes()
 
 
@@ -117,7 +133,7 @@ MATRICES = [(40, (128, 512, 128)), (300, (16, 16, 16)), (40, (37, 37)), (33, (24
 @pytest.mark.parametrize("element", STORAGES)
 @pytest.mark.parametrize(("inner", "outputs"), MATRICES)
 def test_several_matrices(
-    inner: int, outputs: tuple[int, ...], element: Storage, compile_library: Compile, tmp_path: Path
+    inner: int, outputs: tuple[int, ...], element: Storage, compile_library: Compile, tmp_path: Path, on_device: Options
 ) -> None:
     """Products of one input, some with a bias, behind a norm: one stage where rows are few, else several."""
     matrices = {f"w{i}": normal(i, size, inner) / inner**0.5 for i, size in enumerate(outputs)}
@@ -138,7 +154,7 @@ def test_several_matrices(
     op = SingleOp("\n".join(lines), sum(outputs), {"x": normal(7, 40, inner)}, weights)
     # A norm in float32 may round to the other neighbour among bfloat16.
     tolerance = TOLERANCE if element == "f32" else BF16_TOLERANCE
-    check(op, reference, compile_library, tmp_path, tolerance=tolerance)
+    check(op, reference, compile_library, tmp_path, tolerance=tolerance, **on_device)
 
 
 def _second(element: Storage, a: NDArray, b: NDArray, w: NDArray) -> NDArray:
