@@ -42,15 +42,6 @@ def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]
     return partial(treadle.compile, library=library, sanitize=request.config.getoption("--treadle-sanitize"))
 
 
-@pytest.fixture(scope="session")
-def driver_file(request: pytest.FixtureRequest) -> Path:
-    """The CUDA driver of test/lib/FakeCuda."""
-    path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
-    if not path.exists():
-        pytest.skip("this platform has no fake driver")
-    return path
-
-
 @pytest.fixture(params=["cpu", "cuda"])
 def on_device(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options of `single_op.check`: each device in turn."""
@@ -81,6 +72,7 @@ def toy(toys: Path) -> Iterator[treadle.Model]:
 
 @pytest.fixture(scope="session")
 def driver_file(request: pytest.FixtureRequest) -> Path:
+    """The CUDA driver of test/lib/FakeCuda."""
     path = request.config.getoption("--treadle-build").resolve() / "test/lib/libcuda.so.1"
     if not path.exists():
         pytest.skip("this platform has no fake driver")

@@ -137,7 +137,7 @@ private:
                               ValueRange accumulators);
   Value addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
                    ArrayRef<Value> weights, Value sum);
-  Value roundedAt(unsigned input, Rows rows, int64_t row, Value column);
+  Value roundedAt(unsigned input, Rows rows, int64_t row, Value word, bool isOdd);
   void forRowBlocks(function_ref<void(Rows)> body);
   void forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body);
 
@@ -492,26 +492,31 @@ Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value fi
   if (rounded)
     return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
                                weights, sum);
-  if (multiplier.isRounding()) {
-    Value column = b.mul(from, b.index(2));
+  if (multiplier.isRounding())
     return multiplier.multiply(
-        {roundedAt(input, rows, row, column), roundedAt(input, rows, row, at(column, 1))}, weights,
+        {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)}, weights,
         sum);
-  }
   Value column = b.add(b.mul(group, b.index(inner)), from);
   return multiplier.multiply(work.inputs[input],
                              {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
 }
 
-/// A number of the group's part of a row, rounded to bf16. One behind the last column meets a
-/// weight of 0.
-Value LinearEmitter::roundedAt(unsigned input, Rows rows, int64_t row, Value column) {
+/// A number of a word of the group's part of a row, rounded to bf16. One behind the last column
+/// meets a weight of 0.
+Value LinearEmitter::roundedAt(unsigned input, Rows rows, int64_t row, Value word, bool isOdd) {
+  Value column = at(b.mul(word, b.index(2)), isOdd);
+  // Both numbers are loaded at once where they always lie so.
+  llvm::MaybeAlign alignment;
   if (inner % 2 != 0)
     column = b.minimum(column, b.index(inner - 1));
+  else if (!isOdd)
+    alignment = llvm::Align(2 * sizeof(float));
   Value source = b.add(kernel.begin(0), at(rows.first, row));
   Value place = b.add(b.mul(group, b.index(inner)), column);
-  return b.roundToBF16(memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place}));
+  return b.roundToBF16(memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place},
+                                              /*nontemporal=*/false, alignment));
 }
+
 /// The `linear` ops of a step: each a matrix of its own, some with the same input.
 void treadle::emitLinears(StageKernel &kernel) {
   Operation *front = kernel.cores().front();
