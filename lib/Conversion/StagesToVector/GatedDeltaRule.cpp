@@ -10,7 +10,7 @@
 // A tile is some heads. The columns of a head's state never meet: 32 of them at a time
 // take the rows one after another, in two passes over the state's D rows:
 //
-//   e = beta (v - sum_d k[d] (a S[d]))           a = exp(decay)
+//   e = beta (v - a sum_d k[d] S[d])           a = exp(decay)
 //   S[d] <- a S[d] + k[d] e,   y = sum_d q[d] S[d]
 //
 // Sums run over 4 partials by d mod 4, which are added as (0 + 2) + (1 + 3).
@@ -154,20 +154,19 @@ DeltaRuleEmitter::sumRows(size_t vectors,
 SmallVector<Value> DeltaRuleEmitter::emitUpdate(const Columns &columns, Value row) {
   size_t vectors = columns.begins.size();
   Value kept = math::ExpOp::create(b, loadScalar(decay, {row, head}));
-  auto decayed = [&](Value d, unsigned i) -> Value {
-    return arith::MulFOp::create(b, kept, loadState(columns, d, i));
-  };
   SmallVector<Value> known = sumRows(vectors, [&](Value d, unsigned i, Value sum) {
-    return b.fma(entry(key, row, d), decayed(d, i), sum);
+    return b.fma(entry(key, row, d), loadState(columns, d, i), sum);
   });
+  Value negated = arith::NegFOp::create(b, kept);
   SmallVector<Value> errors;
   for (size_t i = 0; i < vectors; ++i) {
     Value v = b.load(value, {row, b.add(valueOrigin, columns.begins[i])}, columns.masks[i]);
-    Value rest = arith::SubFOp::create(b, v, known[i]);
+    Value rest = b.fma(negated, known[i], v);
     errors.push_back(arith::MulFOp::create(b, loadScalar(beta, {row, head}), rest));
   }
   return sumRows(vectors, [&](Value d, unsigned i, Value sum) {
-    Value next = b.fma(entry(key, row, d), errors[i], decayed(d, i));
+    Value decayed = arith::MulFOp::create(b, kept, loadState(columns, d, i));
+    Value next = b.fma(entry(key, row, d), errors[i], decayed);
     b.store(next, state, {head, d, columns.begins[i]}, columns.masks[i]);
     return b.fma(entry(query, row, d), next, sum);
   });
