@@ -130,9 +130,9 @@ SmallVector<Value> AttentionEmitter::addStored(Lane lane, RegisterBlock block,
   Value last = countKeys(at(block.row, block.rows - 1), span);
   SmallVector<Value> zeros(block.rows * block.heads * columns.size(), b.splat(0.0f));
   return llvm::to_vector(b.loop(b.index(0), last, depth, zeros, [&](Value j, ValueRange before) {
-    SmallVector<Value> keys = keysOf(j, span),
-                       attended =
-                           llvm::map_to_vector(keys, [&](Value key) { return isAttended(key); });
+    SmallVector<Value> keys = keysOf(j, span), attended;
+    for (Value key : keys)
+      attended.push_back(isAttended(key));
     if (tileRows == 1)
       for (Value key : keys)
         prefetchValue(lane, at(key, keysAhead), kvHead, b.index(columns.front()),
