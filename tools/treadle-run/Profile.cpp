@@ -101,12 +101,14 @@ static void printStage(const StageNeeds &needs, const StageTotal &stage,
   char rates[40] = "      -        -       -";
   if (!isOfOthers)
     std::snprintf(rates, sizeof(rates), "%7.1f %8.1f %5.0f %%",
-                  bytes / seconds / 1e9, stage.flops / seconds / 1e9, 100 * share);
-  std::printf(
-      "%8.6g %9.1f %5.1f %% %5.1f %% %9s %10s %s  %-11s %s\n",
-      stage.calls * perUnit, seconds * perUnit * 1e6, 100 * seconds / total,
-      100 * wait, formatBytes(bytes * perUnit).c_str(),
-      formatCount(stage.flops * perUnit).c_str(), rates, bound, needs.name.c_str());
+                  bytes / seconds / 1e9, stage.flops / seconds / 1e9,
+                  100 * share);
+  std::printf("%8.6g %9.1f %5.1f %% %5.1f %% %9s %10s %s  %-11s %s\n",
+              stage.calls * perUnit, seconds * perUnit * 1e6,
+              100 * seconds / total, 100 * wait,
+              formatBytes(bytes * perUnit).c_str(),
+              formatCount(stage.flops * perUnit).c_str(), rates, bound,
+              needs.name.c_str());
 }
 
 /// What stands together is of one sample, the median one.

@@ -71,8 +71,8 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   });
 }
 
-/// q . k for the rows and heads of a block and 16 keys of each of some panels, of which only those in
-/// `read` are read, if that is not null.
+/// q . k for the rows and heads of a block and 16 keys of each of some panels, of which only those
+/// in `read` are read, if that is not null.
 SmallVector<Value> AttentionEmitter::multiplyKeys(Lane lane, RegisterBlock block, Value kvHead,
                                                   Value firstPanel, int64_t panels, Value read) {
   Value origin = b.mul(kvHead, b.index(keyWidth));

@@ -484,8 +484,8 @@ SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, V
   return sums;
 }
 
-/// sum + the products of a step of K. Without memory for rounded rows each number is rounded where it
-/// is used.
+/// sum + the products of a step of K. Without memory for rounded rows each number is rounded where
+/// it is used.
 Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
                                 ArrayRef<Value> weights, Value sum) {
   Value from = b.add(firstWord, word);
@@ -494,8 +494,8 @@ Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value fi
                                weights, sum);
   if (multiplier.isRounding())
     return multiplier.multiply(
-        {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)}, weights,
-        sum);
+        {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)},
+        weights, sum);
   Value column = b.add(b.mul(group, b.index(inner)), from);
   return multiplier.multiply(work.inputs[input],
                              {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
