@@ -97,7 +97,12 @@ public:
     const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
     blockWords = tileRows == 1 ? options.singleRowWords : options.blockWords;
     blockWords = isSliced ? words : std::min(words, blockWords);
-    registerRows = std::max<int64_t>(1, options.registerRows / perMatrix);
+    registerRows = options.registerRows;
+    // Few panels leave registers for more rows, and need their chains.
+    int64_t panels = panelsOfUnit() * llvm::divideCeilSigned(tileOutputs, panelWidth);
+    if (!isSliced && panels < options.registerPanels)
+      registerRows = std::min(rowGranule, registerRows * options.registerPanels / panels);
+    registerRows = std::max<int64_t>(1, registerRows / perMatrix);
     for (const Product &product : work.products) {
       int64_t width = llvm::alignTo(tileOutputs, panelWidth) * work.matrices[product.matrix].panels;
       if (words > blockWords)
