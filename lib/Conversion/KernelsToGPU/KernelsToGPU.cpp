@@ -63,8 +63,9 @@ static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups
                                          int64_t teamGroups, int64_t sharedBytes) {
   int64_t scratch = getScratchBytes(kernel);
   if (scratch > sharedBytes)
-    return kernel.emitOpError("needs ") << scratch << " bytes of workgroup memory for one tile, of "
-                                        << sharedBytes << " that a block has";
+    return kernel.emitOpError("'")
+           << kernel.getSymName() << "' needs " << scratch
+           << " bytes of workgroup memory for one tile, of " << sharedBytes << " that a block has";
   if (kernel->hasAttr("treadle.sliced"))
     return BlockShape{teamGroups, /*isTeam=*/true};
   return BlockShape{scratch ? std::min(mostGroups, sharedBytes / scratch) : mostGroups, false};

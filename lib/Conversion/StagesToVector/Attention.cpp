@@ -62,8 +62,9 @@ AttentionEmitter::AttentionEmitter(StageKernel &kernel, AttentionOp op)
   oldScales = kernel.allocate({tileRows, group}, f32);
   newScales = kernel.allocate({tileRows, group}, f32);
   weighted = kernel.allocate({tileRows, group, valueWidth}, f32);
+  const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
   int64_t registerBlocks = tileRows * group / (valueShape.rows * valueShape.heads);
-  if (tileRows > 1 && registerBlocks >= fewestBlocks)
+  if (options.packValues && tileRows > 1 && registerBlocks >= fewestBlocks)
     packed = kernel.allocate({spanKeys / valueProducts.depth(), valueShape.vectors * numLanes},
                              valueProducts.wordType());
 }

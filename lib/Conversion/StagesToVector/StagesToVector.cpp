@@ -340,9 +340,9 @@ struct ConvertStagesToVector
   using ConvertStagesToVectorPassBase::ConvertStagesToVectorPassBase;
 
   void runOnOperation() override {
-    ConvertStagesToVectorPassOptions options{registerRows, registerPanels, singleRowPanels,
-                                             blockWords,   singleRowWords, slices,
-                                             bf16Dot,      chunked,        maskedKeys};
+    ConvertStagesToVectorPassOptions options{
+        registerRows, registerPanels, singleRowPanels, blockWords, singleRowWords,
+        slices,       bf16Dot,        chunked,         maskedKeys, packValues};
     ModuleOp module = getOperation();
     KernelTable kernels(module, options);
     Layout weights = layoutWeights(module), states = layoutStates(module);

@@ -23,16 +23,17 @@ using namespace treadle;
 
 void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   passes.addPass(createAssignGPUTilesPass());
-  // As many slices as a block has quads, each of which has four numbers of up to 8 sums in
+  // As many slices as a block has quads, each of which has four numbers of up to 4 sums in
   // registers, and 64 bytes of workgroup memory for each sum.
   ConvertStagesToVectorPassOptions vector;
   vector.slices = 64;
-  vector.registerRows = 8;
+  vector.registerRows = 4;
   vector.registerPanels = 1;
-  vector.singleRowPanels = 8;
+  vector.singleRowPanels = 4;
   // A lane that reads nothing costs nothing, and what the memory of a new session holds is
   // anything.
   vector.maskedKeys = true;
+  vector.packValues = false; // workgroup memory is small
   passes.addPass(createConvertStagesToVectorPass(vector));
   passes.addPass(createConvertKernelsToGPUPass());
   passes.addPass(createCanonicalizerPass());

@@ -55,6 +55,7 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     Option<"bf16Dot", "bf16-dot", "bool", "false", "use vdpbf16ps for bf16 weights">,
     Option<"chunked", "chunked", "bool", "false", "run recurrences in chunks of rows">,
     Option<"maskedKeys", "masked-keys", "bool", "false", "read no key behind the last one">,
+    Option<"packValues", "pack-values", "bool", "true", "copy values that many rows share">,
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
