@@ -48,6 +48,8 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     axes.set_xlabel(f"% of what {machine['cpu']} does on {threads} thread{'s' if threads > 1 else ''}")
     axes.set_title(title)
     figure.savefig(out, metadata={"Date": None})
+    # So that the file may be committed.
+    out.write_text("\n".join(line.rstrip() for line in out.read_text().splitlines()) + "\n")
 
 
 if __name__ == "__main__":
