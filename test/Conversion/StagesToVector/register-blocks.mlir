@@ -14,7 +14,15 @@ func.func @rows(%x: tensor<4x32xf32>) -> tensor<4x80xf32> attributes {treadle.en
   return %y : tensor<4x80xf32>
 }
 
+// One panel runs as many rows at once as there are, up to 16: six would wait for their chains.
+func.func @panel(%x: tensor<16x32xf32>) -> tensor<16x16xf32> attributes {treadle.entry = #treadle.entry<head, rows = 16>} {
+  %w = treadle.get_weight @one : !treadle.weight<16x32xf32, panels>
+  %y = treadle.linear %x, %w : (tensor<16x32xf32>, !treadle.weight<16x32xf32, panels>) -> tensor<16x16xf32>
+  return %y : tensor<16x16xf32>
+}
+
 treadle.weight @w : !treadle.weight<112x32xf32, panels> from ["w"]
+treadle.weight @one : !treadle.weight<16x32xf32, panels> from ["one"]
 treadle.weight @five : !treadle.weight<80x32xf32, panels> from ["five"]
 
 // CHECK-LABEL: func.func private @linear_0
@@ -31,3 +39,7 @@ treadle.weight @five : !treadle.weight<80x32xf32, panels> from ["five"]
 // CHECK: :8 = scf.for
 // CHECK-COUNT-2: vector.load
 // CHECK-NOT: vector.load
+
+// CHECK-LABEL: func.func private @linear_2
+// CHECK: :16 = scf.for
+// CHECK-NOT: = scf.for
