@@ -1,10 +1,14 @@
 // RUN: treadle-opt %s --split-input-file --verify-diagnostics --treadle-approximate-math | FileCheck %s
 
+// Two limits, one addition for rounding and the exponent, a polynomial of degree 6.
 // CHECK-LABEL: func.func @exp
-// CHECK-NOT: math.exp
-// CHECK: math.fma
-// CHECK-NOT: math.exp
-// CHECK: return
+// CHECK-COUNT-2: arith.select
+// CHECK-NOT: math.floor
+// CHECK-COUNT-8: math.fma
+// CHECK: arith.shli
+// CHECK-NEXT: arith.bitcast
+// CHECK-NEXT: arith.mulf
+// CHECK-NEXT: return
 func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   %y = math.exp %x : vector<16xf32>
   return %y : vector<16xf32>
