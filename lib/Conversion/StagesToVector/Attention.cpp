@@ -13,7 +13,8 @@
 //   scores[j] = scale * q . k_j + bias_j one chain in the order of the columns, a panel of
 //                                        16 keys on lanes
 //   m = max scores, e_j = exp(scores[j] - m), l = sum e_j (16 partials by j mod 16)
-//   o = sum_j e_j v_j                    one chain in the order of j
+//   o = sum_j e_j v_j                    one chain in the order of j; narrow heads have up to 4,
+//                                        which take turns and are added in order
 //
 // and spans are merged left to right, those of a second lane behind those of the
 // first. A score that is masked or behind the row is excluded by select, its value is
@@ -35,6 +36,9 @@
 using namespace mlir;
 using namespace treadle;
 
+/// Chains that keep a processor's multipliers busy: two of them, four steps deep.
+static constexpr int64_t fewestChains = 8;
+
 /// Values are packed for so many register blocks: to pack them takes as long as to run some.
 static constexpr int64_t fewestBlocks = 4;
 
@@ -48,8 +52,11 @@ AttentionEmitter::AttentionEmitter(StageKernel &kernel, AttentionOp op)
       scoreProducts(kernel, op.getKeys().getType().getElementType()),
       valueProducts(kernel, op.getValues().getType().getElementType()) {
   int64_t valueColumns = llvm::alignTo(valueWidth, numLanes);
-  scoreShape = chooseShape(spanKeys / numLanes);
-  valueShape = chooseShape(valueColumns / numLanes);
+  // By the op alone, since it changes bits.
+  int64_t ofOneRow = valueColumns / numLanes * group;
+  numChains = llvm::bit_floor<uint64_t>(std::clamp<int64_t>(fewestChains / ofOneRow, 1, 4));
+  scoreShape = chooseShape(spanKeys / numLanes, /*chains=*/1);
+  valueShape = chooseShape(valueColumns / numLanes, numChains);
   Type f32 = b.getF32Type();
   if (scoreProducts.isRounding())
     queries = scoreProducts.allocate({tileRows, group, int64_t(llvm::alignTo(keyWidth, numLanes))});
@@ -69,9 +76,10 @@ AttentionEmitter::AttentionEmitter(StageKernel &kernel, AttentionOp op)
                              valueProducts.wordType());
 }
 
-/// As many rows and heads as fit beside the vectors that they share; a single row has only vectors
-/// for independent chains. Rows are a power of two, so that granules are a multiple.
-BlockShape AttentionEmitter::chooseShape(int64_t mostVectors) {
+/// As many rows and heads as fit beside the vectors that they share, for so many chains of each
+/// sum; a single row has only vectors for independent chains. Rows are a power of two, so that
+/// granules are a multiple.
+BlockShape AttentionEmitter::chooseShape(int64_t mostVectors, int64_t chains) {
   const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
   int64_t heads =
       llvm::divideCeilSigned(group, llvm::divideCeilSigned(group, options.registerRows));
@@ -80,7 +88,7 @@ BlockShape AttentionEmitter::chooseShape(int64_t mostVectors) {
     vectors = std::max<int64_t>(vectors, options.singleRowPanels / heads);
   vectors = std::clamp<int64_t>(mostVectors, 1, vectors);
   int64_t chainsAtOnce = options.registerRows * options.registerPanels;
-  uint64_t rows = std::max<int64_t>(chainsAtOnce / (heads * vectors), 1);
+  uint64_t rows = std::max<int64_t>(chainsAtOnce / (heads * vectors * chains), 1);
   return {std::min<int64_t>(llvm::bit_floor(rows), tileRows), heads, vectors};
 }
 

@@ -41,6 +41,11 @@ struct BlockShape {
   int64_t rows, heads, vectors;
 };
 
+/// A row of the tile and a query head of a key/value head's group.
+struct QueryPlace {
+  mlir::Value row, kvHead, head;
+};
+
 /// Keys [begin, end) of a lane, at most 512.
 struct Span {
   mlir::Value begin, end;
@@ -54,12 +59,17 @@ public:
   void emit();
 
 private:
-  BlockShape chooseShape(int64_t mostVectors);
+  BlockShape chooseShape(int64_t mostVectors, int64_t chains);
   void emitHead(mlir::Value kvHead);
   void roundQueries(mlir::Value kvHead);
   void emitSpans(Lane lane, mlir::Value kvHead);
   void emitOwnKeys(Lane lane, RegisterBlock block, mlir::Value kvHead);
   void emitScores(Lane lane, mlir::Value kvHead, mlir::Value firstKey, int64_t panels, Span span);
+  void storeScores(Lane lane, QueryPlace query, mlir::Value firstKey, Span span,
+                   mlir::Value present, llvm::ArrayRef<mlir::Value> dots,
+                   llvm::ArrayRef<mlir::Value> attended);
+  mlir::Value loadAttended(mlir::Value firstKey, mlir::Value present);
+  mlir::Value holdForAll(llvm::ArrayRef<mlir::Value> masks);
   /// What a single row takes comes from far away: it asks early, maybe for what lies behind the
   /// last.
   void prefetch(mlir::Value memory, mlir::ValueRange place) {
@@ -81,14 +91,15 @@ private:
   llvm::SmallVector<mlir::Value> addStored(Lane lane, RegisterBlock block,
                                            llvm::ArrayRef<int64_t> columns, Span span,
                                            mlir::Value kvHead);
-  llvm::SmallVector<mlir::Value> keysOf(mlir::Value j, Span span);
+  llvm::SmallVector<mlir::Value> keysOf(mlir::Value j, Span span, bool isInside);
   void forValueColumns(llvm::function_ref<void(llvm::ArrayRef<int64_t>)> body);
   llvm::SmallVector<mlir::Value> loadValues(Lane lane, llvm::ArrayRef<mlir::Value> keys,
                                             int64_t column, mlir::Value kvHead);
-  llvm::SmallVector<mlir::Value> addStep(RegisterBlock block, mlir::Value j,
-                                         llvm::ArrayRef<llvm::SmallVector<mlir::Value>> values,
-                                         llvm::ArrayRef<llvm::SmallVector<mlir::Value>> included,
-                                         mlir::ValueRange sums);
+  void addKeys(RegisterBlock block, mlir::Value j,
+               llvm::ArrayRef<llvm::SmallVector<mlir::Value>> values,
+               llvm::ArrayRef<llvm::SmallVector<mlir::Value>> included,
+               llvm::MutableArrayRef<mlir::Value> sums);
+  llvm::SmallVector<mlir::Value> addChains(mlir::ValueRange chains);
   void emitResult(mlir::Value row, mlir::Value head, mlir::Value kvHead);
 
   mlir::Value numRows() { return b.sub(kernel.end(0), kernel.begin(0)); }
@@ -119,6 +130,9 @@ private:
   mlir::Value countKeys(mlir::Value row, Span span) {
     return b.sub(b.minimum(b.add(positionOf(row), b.index(1)), span.end), span.begin);
   }
+
+  /// The keys that the chains of a sum of values take at a time.
+  int64_t keysInStep() { return numChains * valueProducts.depth(); }
 
   mlir::Value isBelow(mlir::Value number, mlir::Value limit) {
     return mlir::arith::CmpIOp::create(b, mlir::arith::CmpIPredicate::slt, number, limit);
@@ -176,6 +190,7 @@ private:
   mlir::Value query, mask, position, valid;
   int64_t group, keyWidth, valueWidth, capacity, tileRows;
   Multiplier scoreProducts, valueProducts;
+  int64_t numChains; // of each sum of values
   BlockShape scoreShape, valueShape;
   mlir::Value queries; // [rows][group][columns] where they are rounded
   mlir::Value scores;  // [rows][group][512] of the open span

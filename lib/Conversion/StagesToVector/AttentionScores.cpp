@@ -29,14 +29,9 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   Value present; // null where all keys are there
   if (panels == 1)
     present = b.maskBelow(b.sub(span.end, firstKey));
-  VectorType bytes = b.lanes(b.getI8Type());
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(bytes));
   SmallVector<Value> attended;
-  for (int64_t n = 0; n < panels; ++n) {
-    Value key = at(firstKey, n * numLanes);
-    Value flags = b.load(mask, {key}, present);
-    attended.push_back(arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flags, zero));
-  }
+  for (int64_t n = 0; n < panels; ++n)
+    attended.push_back(loadAttended(at(firstKey, n * numLanes), present));
   Value read = kernel.getOptions().maskedKeys ? present : Value();
   Value firstPanel = arith::DivUIOp::create(b, firstKey, b.index(numLanes));
 
@@ -44,31 +39,67 @@ void AttentionEmitter::emitScores(Lane lane, Value kvHead, Value firstKey, int64
   Value before = b.sub(firstKey, positionOf(b.index(0)));
   before = arith::MaxSIOp::create(b, before, b.index(0));
   Value firstRow = b.sub(before, arith::RemUIOp::create(b, before, b.index(scoreShape.rows)));
+  Value areAttended = holdForAll(attended);
   forRegisterBlocks(scoreShape, firstRow, [&](RegisterBlock block) {
     SmallVector<Value> dots = multiplyKeys(lane, block, kvHead, firstPanel, panels, read);
-    forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
-      Value row = at(block.row, r), head = at(block.head, h);
-      Value behind = at(positionOf(row), 1);
-      Value maximum = b.load(highest, {row, head, b.index(0)});
-      for (int64_t n = 0; n < panels; ++n) {
-        Value key = at(firstKey, n * numLanes);
-        Value scaled = arith::MulFOp::create(b, dots[pair * panels + n],
-                                             b.splat(op.getScale().convertToFloat()));
-        if (lane.bias) {
-          Value biasColumn = b.add(columnOf(kvHead, head, capacity), key);
-          Value bias = b.load(lane.bias, {b.add(kernel.begin(0), row), biasColumn}, present);
-          scaled = arith::AddFOp::create(b, scaled, bias);
-        }
-        Value causal = b.maskBelow(b.sub(behind, key));
-        Value included = arith::AndIOp::create(b, causal, attended[n]);
-        Value score = arith::SelectOp::create(b, included, scaled, b.splat(excludedScore));
-        b.store(score, scores, {row, head, b.sub(key, span.begin)});
-        Value isHigher = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score, maximum);
-        maximum = arith::SelectOp::create(b, isHigher, score, maximum);
-      }
-      b.store(maximum, highest, {row, head, b.index(0)});
-    });
+    auto store = [&](bool areReached) -> SmallVector<Value> {
+      forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
+        storeScores(lane, {at(block.row, r), kvHead, at(block.head, h)}, firstKey, span, present,
+                    ArrayRef(dots).slice(pair * panels, panels),
+                    areReached ? ArrayRef<Value>() : attended);
+      });
+      return {};
+    };
+    // Nearly all blocks of a long context.
+    Value lastKey = at(firstKey, panels * numLanes - 1);
+    Value areReached =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::sle, lastKey, positionOf(block.row));
+    areReached = arith::AndIOp::create(b, areReached, areAttended);
+    b.ifElse(areReached, [&] { return store(true); }, [&] { return store(false); });
   });
+}
+
+/// Which of 16 keys may be attended to; of those in `present` alone, if that is not null.
+Value AttentionEmitter::loadAttended(Value firstKey, Value present) {
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(b.lanes(b.getI8Type())));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(mask, {firstKey}, present),
+                               zero);
+}
+
+/// Whether masks hold on all lanes.
+Value AttentionEmitter::holdForAll(ArrayRef<Value> masks) {
+  Value all = masks.front();
+  for (Value mask : masks.drop_front())
+    all = arith::AndIOp::create(b, all, mask);
+  Value exceptions = arith::SelectOp::create(b, all, b.splat(0.0f), b.splat(1.0f));
+  return arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, b.reduceMax(exceptions), b.f32(0.0f));
+}
+
+/// The scores of a row and head, and what becomes of their maximum. `attended` is empty where the
+/// row reaches all of the keys and may attend to them.
+void AttentionEmitter::storeScores(Lane lane, QueryPlace query, Value firstKey, Span span,
+                                   Value present, ArrayRef<Value> dots, ArrayRef<Value> attended) {
+  Value row = query.row, head = query.head;
+  Value behind = at(positionOf(row), 1);
+  Value maximum = b.load(highest, {row, head, b.index(0)});
+  for (auto [n, dot] : llvm::enumerate(dots)) {
+    Value key = at(firstKey, n * numLanes);
+    Value score = arith::MulFOp::create(b, dot, b.splat(op.getScale().convertToFloat()));
+    if (lane.bias) {
+      Value biasColumn = b.add(columnOf(query.kvHead, head, capacity), key);
+      Value bias = b.load(lane.bias, {b.add(kernel.begin(0), row), biasColumn}, present);
+      score = arith::AddFOp::create(b, score, bias);
+    }
+    if (!attended.empty()) {
+      Value causal = b.maskBelow(b.sub(behind, key));
+      Value included = arith::AndIOp::create(b, causal, attended[n]);
+      score = arith::SelectOp::create(b, included, score, b.splat(excludedScore));
+    }
+    b.store(score, scores, {row, head, b.sub(key, span.begin)});
+    Value isHigher = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, score, maximum);
+    maximum = arith::SelectOp::create(b, isHigher, score, maximum);
+  }
+  b.store(maximum, highest, {row, head, b.index(0)});
 }
 
 /// q . k for the rows and heads of a block and 16 keys of each of some panels, of which only those

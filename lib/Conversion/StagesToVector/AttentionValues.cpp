@@ -50,11 +50,13 @@ SmallVector<Value> AttentionEmitter::loadValues(Lane lane, ArrayRef<Value> keys,
       keys, [&](Value key) { return b.loadAsIs(lane.values, {key, place}, mask); });
 }
 
-/// The keys of a step of a chain; behind the end of the span, the last once more.
-SmallVector<Value> AttentionEmitter::keysOf(Value j, Span span) {
+/// The keys of a step of a chain; behind the end of the span, if they may be, the last once more.
+SmallVector<Value> AttentionEmitter::keysOf(Value j, Span span, bool isInside) {
   SmallVector<Value> keys;
-  for (int64_t i = 0; i < valueProducts.depth(); ++i)
-    keys.push_back(b.minimum(at(b.add(span.begin, j), i), at(span.end, -1)));
+  for (int64_t i = 0; i < valueProducts.depth(); ++i) {
+    Value key = at(b.add(span.begin, j), i);
+    keys.push_back(isInside ? key : b.minimum(key, at(span.end, -1)));
+  }
   return keys;
 }
 
@@ -63,8 +65,9 @@ SmallVector<Value> AttentionEmitter::keysOf(Value j, Span span) {
 void AttentionEmitter::packValues(Lane lane, ArrayRef<int64_t> columns, Span span, Value kvHead) {
   Value count = b.sub(span.end, span.begin);
   int64_t depth = valueProducts.depth();
-  b.loop(b.index(0), count, depth, [&](Value j) {
-    SmallVector<Value> keys = keysOf(j, span), included;
+  Value steps = arith::CeilDivUIOp::create(b, count, b.index(keysInStep()));
+  b.loop(b.index(0), b.mul(steps, b.index(keysInStep())), depth, [&](Value j) {
+    SmallVector<Value> keys = keysOf(j, span, /*isInside=*/false), included;
     for (auto [i, key] : llvm::enumerate(keys))
       included.push_back(arith::AndIOp::create(b, isAttended(key), isBelow(at(j, i), count)));
     Value word = arith::DivUIOp::create(b, j, b.index(depth));
@@ -76,90 +79,111 @@ void AttentionEmitter::packValues(Lane lane, ArrayRef<int64_t> columns, Span spa
   });
 }
 
-/// sums + e_j v_j for the keys of a step; only those that are included of each row, if not all.
-SmallVector<Value> AttentionEmitter::addStep(RegisterBlock block, Value j,
-                                             ArrayRef<SmallVector<Value>> values,
-                                             ArrayRef<SmallVector<Value>> included,
-                                             ValueRange sums) {
-  SmallVector<Value> next(sums);
+/// sums + e_j v_j for the keys of one chain's step; only those that are included of each row, if
+/// not all.
+void AttentionEmitter::addKeys(RegisterBlock block, Value j, ArrayRef<SmallVector<Value>> values,
+                               ArrayRef<SmallVector<Value>> included, MutableArrayRef<Value> sums) {
   forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
     SmallVector<Value> place = {at(block.row, r), at(block.head, h), j};
     for (auto [n, value] : llvm::enumerate(values)) {
-      Value &sum = next[pair * values.size() + n];
+      Value &sum = sums[pair * values.size() + n];
       sum = included.empty()
                 ? valueProducts.multiply(exponentials, place, value, sum)
                 : valueProducts.multiplySome(exponentials, place, value, included[r], sum);
     }
   });
-  return next;
+}
+
+/// The chains of each sum, added up in order.
+SmallVector<Value> AttentionEmitter::addChains(ValueRange chains) {
+  size_t size = chains.size() / numChains;
+  SmallVector<Value> sums(chains.take_front(size));
+  for (auto [i, chain] : llvm::enumerate(chains.drop_front(size)))
+    sums[i % size] = arith::AddFOp::create(b, sums[i % size], chain);
+  return sums;
 }
 
 /// sum_j e_j v_j over the keys of a span, for some vectors of columns that are packed.
 SmallVector<Value> AttentionEmitter::addPacked(Lane lane, RegisterBlock block,
                                                ArrayRef<int64_t> columns, Span span) {
-  int64_t depth = valueProducts.depth();
-  auto run = [&](Value from, Value to, bool isCommon, ValueRange sums) {
-    return b.loop(from, to, 1, sums, [&](Value word, ValueRange before) {
-      Value j = b.mul(word, b.index(depth));
-      SmallVector<SmallVector<Value>> values, included;
-      for (size_t n = 0; n < columns.size(); ++n)
-        values.push_back(
-            valueProducts.fromWords(b.loadAsIs(lane.packed, {word, b.index(n * numLanes)})));
-      for (int64_t r = 0; !isCommon && r < block.rows; ++r)
-        included.push_back(reachedKeys(at(block.row, r), j, span));
-      return addStep(block, j, values, included, before);
+  int64_t depth = valueProducts.depth(), size = block.rows * block.heads * columns.size();
+  auto run = [&](Value from, Value to, bool isCommon, ValueRange chains) {
+    return b.loop(from, to, keysInStep(), chains, [&](Value step, ValueRange before) {
+      SmallVector<Value> next(before);
+      for (int64_t chain = 0; chain < numChains; ++chain) {
+        Value j = at(step, chain * depth);
+        Value word = arith::DivUIOp::create(b, j, b.index(depth));
+        SmallVector<SmallVector<Value>> values, included;
+        for (size_t n = 0; n < columns.size(); ++n)
+          values.push_back(
+              valueProducts.fromWords(b.loadAsIs(lane.packed, {word, b.index(n * numLanes)})));
+        for (int64_t r = 0; !isCommon && r < block.rows; ++r)
+          included.push_back(reachedKeys(at(block.row, r), j, span));
+        addKeys(block, j, values, included, MutableArrayRef(next).slice(chain * size, size));
+      }
+      return next;
     });
   };
   // Keys that all rows reach, then the few behind them.
-  Value none = b.index(0), size = b.index(depth);
+  Value none = b.index(0);
   Value first = arith::MaxSIOp::create(b, countKeys(block.row, span), none);
   Value last = arith::MaxSIOp::create(b, countKeys(at(block.row, block.rows - 1), span), none);
-  Value common = arith::DivUIOp::create(b, first, size);
-  Value most = arith::CeilDivUIOp::create(b, last, size);
-  SmallVector<Value> zeros(block.rows * block.heads * columns.size(), b.splat(0.0f));
-  ValueRange sums = run(none, common, /*isCommon=*/true, zeros);
-  return llvm::to_vector(run(common, most, /*isCommon=*/false, sums));
+  Value common = b.sub(first, arith::RemUIOp::create(b, first, b.index(keysInStep())));
+  SmallVector<Value> zeros(numChains * size, b.splat(0.0f));
+  ValueRange chains = run(none, common, /*isCommon=*/true, zeros);
+  return addChains(run(common, last, /*isCommon=*/false, chains));
 }
 
 /// The same from where they lie. The value of a masked key may be anything, NaN too: it enters no
 /// sum.
 SmallVector<Value> AttentionEmitter::addStored(Lane lane, RegisterBlock block,
                                                ArrayRef<int64_t> columns, Span span, Value kvHead) {
-  int64_t depth = valueProducts.depth();
+  int64_t depth = valueProducts.depth(), size = block.rows * block.heads * columns.size();
   Value first = countKeys(block.row, span);
   Value last = countKeys(at(block.row, block.rows - 1), span);
-  SmallVector<Value> zeros(block.rows * block.heads * columns.size(), b.splat(0.0f));
-  return llvm::to_vector(b.loop(b.index(0), last, depth, zeros, [&](Value j, ValueRange before) {
-    SmallVector<Value> keys = keysOf(j, span), attended;
-    for (Value key : keys)
-      attended.push_back(isAttended(key));
-    if (tileRows == 1)
-      for (Value key : keys)
-        prefetchValue(lane, at(key, keysAhead), kvHead, b.index(columns.front()),
-                      int64_t(columns.size()) * numLanes);
-    Value isWhole = isBelow(at(j, depth - 1), first);
-    for (Value flag : attended)
-      isWhole = arith::AndIOp::create(b, isWhole, flag);
-    auto add = [&](bool isWhole) {
+
+  auto addStep = [&](Value step, bool isWhole, ValueRange before) {
+    SmallVector<Value> next(before);
+    for (int64_t chain = 0; chain < numChains; ++chain) {
+      Value j = at(step, chain * depth);
+      SmallVector<Value> keys = keysOf(j, span, isWhole);
+      if (tileRows == 1)
+        for (Value key : keys)
+          prefetchValue(lane, at(key, keysAhead), kvHead, b.index(columns.front()),
+                        int64_t(columns.size()) * numLanes);
       SmallVector<SmallVector<Value>> values, included;
       for (int64_t column : columns)
         values.push_back(
             valueProducts.fromWords(valueProducts.pack(loadValues(lane, keys, column, kvHead))));
       for (int64_t r = 0; !isWhole && r < block.rows; ++r) {
         SmallVector<Value> reached = reachedKeys(at(block.row, r), j, span);
-        for (auto [flag, other] : llvm::zip(reached, attended))
-          flag = arith::AndIOp::create(b, flag, other);
+        for (auto [flag, key] : llvm::zip(reached, keys))
+          flag = arith::AndIOp::create(b, flag, isAttended(key));
         included.push_back(reached);
       }
-      scf::YieldOp::create(b, addStep(block, j, values, included, before));
+      addKeys(block, j, values, included, MutableArrayRef(next).slice(chain * size, size));
+    }
+    return next;
+  };
+
+  // 16 keys that all rows reach and may attend to, as nearly all of them, need no further look.
+  SmallVector<Value> zeros(numChains * size, b.splat(0.0f));
+  return addChains(b.loop(b.index(0), last, numLanes, zeros, [&](Value j, ValueRange before) {
+    Value key = b.add(span.begin, j), present = b.maskBelow(b.sub(first, j));
+    Value isWhole = holdForAll(loadAttended(key, present));
+    auto addWhole = [&] {
+      SmallVector<Value> sums(before);
+      for (int64_t step = 0; step < numLanes; step += keysInStep())
+        sums = addStep(at(j, step), /*isWhole=*/true, sums);
+      return sums;
     };
-    auto ifOp = scf::IfOp::create(b, before.getTypes(), isWhole, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(ifOp.thenBlock());
-    add(/*isWhole=*/true);
-    b.setInsertionPointToStart(ifOp.elseBlock());
-    add(/*isWhole=*/false);
-    return SmallVector<Value>(ifOp.getResults());
+    auto addSome = [&] {
+      Value end = b.minimum(at(j, numLanes), last);
+      return llvm::to_vector(b.loop(j, end, keysInStep(), before, [&](Value step, ValueRange sums) {
+        return addStep(step, /*isWhole=*/false, sums);
+      }));
+    };
+    return llvm::to_vector(b.ifElse(isWhole, addWhole, addSome));
   }));
 }
 

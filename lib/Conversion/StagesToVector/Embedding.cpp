@@ -78,21 +78,21 @@ struct Ids {
   Value load(LaneBuilder &b, Value place) const {
     Value zero = b.index(0);
     Value isOpen = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, place, zero);
-    auto ifOp = scf::IfOp::create(b, b.getI32Type(), isOpen, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(ifOp.thenBlock());
-    Value flag = memref::LoadOp::create(b, mask, ValueRange{b.add(place, b.index(lead))});
-    Value isMasked =
-        arith::CmpIOp::create(b, arith::CmpIPredicate::eq, flag,
-                              Value(arith::ConstantOp::create(b, b.getI8IntegerAttr(0))));
-    Value id = memref::LoadOp::create(b, ids, ValueRange{place});
-    Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(-1));
-    scf::YieldOp::create(b, Value(arith::SelectOp::create(b, isMasked, none, id)));
-    b.setInsertionPointToStart(ifOp.elseBlock());
-    int64_t count = cast<MemRefType>(history.getType()).getDimSize(0);
-    Value old = memref::LoadOp::create(b, history, ValueRange{b.add(place, b.index(count))});
-    scf::YieldOp::create(b, old);
-    return ifOp.getResult(0);
+    auto loadOpen = [&]() -> SmallVector<Value> {
+      Value flag = memref::LoadOp::create(b, mask, ValueRange{b.add(place, b.index(lead))});
+      Value isMasked =
+          arith::CmpIOp::create(b, arith::CmpIPredicate::eq, flag,
+                                Value(arith::ConstantOp::create(b, b.getI8IntegerAttr(0))));
+      Value id = memref::LoadOp::create(b, ids, ValueRange{place});
+      Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(-1));
+      return {arith::SelectOp::create(b, isMasked, none, id)};
+    };
+    auto loadOld = [&]() -> SmallVector<Value> {
+      int64_t count = cast<MemRefType>(history.getType()).getDimSize(0);
+      Value old = b.add(place, b.index(count));
+      return {memref::LoadOp::create(b, history, ValueRange{old})};
+    };
+    return b.ifElse(isOpen, loadOpen, loadOld).front();
   }
 };
 } // namespace

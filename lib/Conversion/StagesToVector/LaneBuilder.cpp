@@ -180,6 +180,13 @@ void LaneBuilder::loop(Value begin, Value end, int64_t step, Body body) {
   });
 }
 
+ValueRange LaneBuilder::ifElse(Value condition, Branch then, Branch otherwise) {
+  auto build = [this](Branch branch) {
+    return [this, branch](OpBuilder &, Location) { scf::YieldOp::create(*this, branch()); };
+  };
+  return scf::IfOp::create(*this, condition, build(then), build(otherwise)).getResults();
+}
+
 void LaneBuilder::forBlocks(Value first, int64_t count, int64_t most,
                             function_ref<void(Value, int64_t)> body) {
   int64_t blocks = llvm::divideCeilSigned(count, most);

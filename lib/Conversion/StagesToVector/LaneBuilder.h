@@ -89,6 +89,10 @@ public:
   void loop(Value begin, Value end, int64_t step, Body body);
   mlir::ValueRange loop(Value begin, Value end, int64_t step, ValueRange inits, CarryBody body);
 
+  /// What one of two branches gives.
+  using Branch = mlir::function_ref<llvm::SmallVector<Value>()>;
+  mlir::ValueRange ifElse(Value condition, Branch then, Branch otherwise);
+
   /// `count` indices from `first` on in blocks of at most `most`, whose sizes differ by at most
   /// one: body(begin, size).
   void forBlocks(Value first, int64_t count, int64_t most,
