@@ -8,10 +8,11 @@
 
 //
 // A tile is some heads. The columns of a head's state never meet: 32 of them at a time
-// take the rows one after another, in two passes over the state's D rows:
+// take the rows one after another, each in one pass over the state's D rows, which also
+// asks what the next row's key finds there:
 //
-//   e = beta (v - a sum_d k[d] S[d])           a = exp(decay)
-//   S[d] <- a S[d] + k[d] e,   y = sum_d q[d] S[d]
+//   e = beta (v - a z)                         a = exp(decay), z = sum_d k[d] S[d]
+//   S[d] <- a S[d] + k[d] e,   y = sum_d q[d] S[d],   z' = sum_d k'[d] S[d]
 //
 // Sums run over 4 partials by d mod 4, which are added as (0 + 2) + (1 + 3).
 //
@@ -45,34 +46,41 @@ public:
         state(kernel.operand(op.getState())), mask(kernel.operand(op.getMask())),
         position(kernel.operand(op.getPosition())), valid(kernel.operand(op.getValid())),
         share(op.getHeads() / op.getKeyHeads()), keyWidth(op.getState().getType().getShape()[1]),
-        valueWidth(op.getState().getType().getShape()[2]) {}
+        valueWidth(op.getState().getType().getShape()[2]),
+        isSingle(cast<ShapedType>(op.getQuery().getType()).getDimSize(0) == 1) {}
 
   void emit();
 
 private:
+  /// A row's key or query of the head: a vector over d.
+  struct KeyVector {
+    Value memory, row;
+  };
+
   void emitColumns(const Columns &columns);
-  SmallVector<Value> emitUpdate(const Columns &columns, Value row);
-  SmallVector<Value> emitLook(const Columns &columns, Value row);
+  SmallVector<Value> emitUpdate(const Columns &columns, Value row, ValueRange found, Value nextRow);
+  SmallVector<Value> emitLook(const Columns &columns, ArrayRef<KeyVector> wanted);
 
   Value loadScalar(Value memory, ValueRange indices) {
     return b.broadcast(memref::LoadOp::create(b, memory, indices));
   }
-  /// Entry d of the head's key or query, on all lanes.
-  Value entry(Value memory, Value row, Value d) {
-    return loadScalar(memory, {row, b.add(keyOrigin, d)});
+  /// Its entry d, on all lanes.
+  Value entry(KeyVector vector, Value d) {
+    return loadScalar(vector.memory, {vector.row, b.add(keyOrigin, d)});
   }
   Value loadState(const Columns &columns, Value d, unsigned i) {
     return b.load(state, {head, d, columns.begins[i]}, columns.masks[i]);
   }
 
-  /// The sum over d of what `body` adds to it for each vector of columns.
-  SmallVector<Value> sumRows(size_t vectors,
-                             function_ref<Value(Value d, unsigned i, Value sum)> body);
+  /// Sums over d, as many as `count`, to each of which `body` adds what belongs to d.
+  SmallVector<Value> sumRows(size_t count,
+                             function_ref<void(Value d, MutableArrayRef<Value> sums)> body);
 
   StageKernel &kernel;
   LaneBuilder &b;
   Value query, key, value, beta, decay, state, mask, position, valid;
   int64_t share, keyWidth, valueWidth;
+  bool isSingle; // has one row alone
   // The head that runs at present, and its first columns.
   Value head, keyOrigin, valueOrigin;
 };
@@ -106,34 +114,36 @@ void DeltaRuleEmitter::emit() {
 
 void DeltaRuleEmitter::emitColumns(const Columns &columns) {
   Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-  b.loop(b.index(0), valid, 1, [&](Value row) {
+  size_t vectors = columns.begins.size();
+  SmallVector<Value> first = emitLook(columns, KeyVector{key, b.index(0)});
+  b.loop(b.index(0), valid, 1, first, [&](Value row, ValueRange found) {
+    Value nextRow; // null where there is none
+    if (!isSingle)
+      nextRow = b.minimum(b.add(row, b.index(1)), b.sub(valid, b.index(1)));
     // A masked token looks, and leaves no trace.
     Value flag = memref::LoadOp::create(b, mask, ValueRange{b.add(position, row)});
     Value isToken = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, flag, zero);
-    SmallVector<Type> types(columns.begins.size(), b.floats());
-    auto ifOp = scf::IfOp::create(b, types, isToken, /*withElseRegion=*/true);
-    {
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPointToStart(ifOp.thenBlock());
-      scf::YieldOp::create(b, emitUpdate(columns, row));
-      b.setInsertionPointToStart(ifOp.elseBlock());
-      scf::YieldOp::create(b, emitLook(columns, row));
-    }
-    for (auto [begin, lanes, y] : llvm::zip(columns.begins, columns.masks, ifOp.getResults()))
+    auto look = [&] {
+      SmallVector<KeyVector> wanted = {{query, row}};
+      if (nextRow)
+        wanted.push_back({key, nextRow});
+      return emitLook(columns, wanted);
+    };
+    ValueRange results =
+        b.ifElse(isToken, [&] { return emitUpdate(columns, row, found, nextRow); }, look);
+    for (auto [begin, lanes, y] : llvm::zip(columns.begins, columns.masks, results))
       kernel.storeResult(y, row, b.add(valueOrigin, begin), lanes);
+    return llvm::to_vector(nextRow ? results.drop_front(vectors) : found);
   });
 }
 
 SmallVector<Value>
-DeltaRuleEmitter::sumRows(size_t vectors,
-                          function_ref<Value(Value d, unsigned i, Value sum)> body) {
-  SmallVector<Value> sums(numPartials * vectors, b.splat(0.0f)); // [partial][vector]
+DeltaRuleEmitter::sumRows(size_t count,
+                          function_ref<void(Value d, MutableArrayRef<Value> sums)> body) {
+  SmallVector<Value> sums(numPartials * count, b.splat(0.0f)); // [partial][sum]
   auto addRows = [&](Value first, int64_t rows) {
     for (int64_t p = 0; p < rows; ++p)
-      for (size_t i = 0; i < vectors; ++i) {
-        Value &sum = sums[p * vectors + i];
-        sum = body(b.add(first, b.index(p)), i, sum);
-      }
+      body(b.add(first, b.index(p)), MutableArrayRef(sums).slice(p * count, count));
   };
   int64_t whole = keyWidth / numPartials * numPartials;
   sums = llvm::to_vector(
@@ -144,38 +154,48 @@ DeltaRuleEmitter::sumRows(size_t vectors,
       }));
   addRows(b.index(whole), keyWidth - whole);
   for (int64_t half = numPartials / 2; half > 0; half /= 2)
-    for (size_t i = 0; i < half * vectors; ++i)
-      sums[i] = arith::AddFOp::create(b, sums[i], sums[i + half * vectors]);
-  sums.resize(vectors);
+    for (size_t i = 0; i < half * count; ++i)
+      sums[i] = arith::AddFOp::create(b, sums[i], sums[i + half * count]);
+  sums.resize(count);
   return sums;
 }
 
-/// The state after the row; returns y.
-SmallVector<Value> DeltaRuleEmitter::emitUpdate(const Columns &columns, Value row) {
+/// The state after the row; returns y, and behind it what the next row's key finds, if there is
+/// one.
+SmallVector<Value> DeltaRuleEmitter::emitUpdate(const Columns &columns, Value row, ValueRange found,
+                                                Value nextRow) {
   size_t vectors = columns.begins.size();
   Value kept = math::ExpOp::create(b, loadScalar(decay, {row, head}));
-  SmallVector<Value> known = sumRows(vectors, [&](Value d, unsigned i, Value sum) {
-    return b.fma(entry(key, row, d), loadState(columns, d, i), sum);
-  });
   Value negated = arith::NegFOp::create(b, kept);
   SmallVector<Value> errors;
   for (size_t i = 0; i < vectors; ++i) {
     Value v = b.load(value, {row, b.add(valueOrigin, columns.begins[i])}, columns.masks[i]);
-    Value rest = b.fma(negated, known[i], v);
+    Value rest = b.fma(negated, found[i], v);
     errors.push_back(arith::MulFOp::create(b, loadScalar(beta, {row, head}), rest));
   }
-  return sumRows(vectors, [&](Value d, unsigned i, Value sum) {
-    Value decayed = arith::MulFOp::create(b, kept, loadState(columns, d, i));
-    Value next = b.fma(entry(key, row, d), errors[i], decayed);
-    b.store(next, state, {head, d, columns.begins[i]}, columns.masks[i]);
-    return b.fma(entry(query, row, d), next, sum);
+  return sumRows(nextRow ? 2 * vectors : vectors, [&](Value d, MutableArrayRef<Value> sums) {
+    Value k = entry({key, row}, d), q = entry({query, row}, d);
+    Value nextK = nextRow ? entry({key, nextRow}, d) : Value();
+    for (size_t i = 0; i < vectors; ++i) {
+      Value decayed = arith::MulFOp::create(b, kept, loadState(columns, d, i));
+      Value next = b.fma(k, errors[i], decayed);
+      b.store(next, state, {head, d, columns.begins[i]}, columns.masks[i]);
+      sums[i] = b.fma(q, next, sums[i]);
+      if (nextRow)
+        sums[vectors + i] = b.fma(nextK, next, sums[vectors + i]);
+    }
   });
 }
 
-/// y of the state as it is.
-SmallVector<Value> DeltaRuleEmitter::emitLook(const Columns &columns, Value row) {
-  return sumRows(columns.begins.size(), [&](Value d, unsigned i, Value sum) {
-    return b.fma(entry(query, row, d), loadState(columns, d, i), sum);
+/// What queries and keys find in the state as it is: of each, its vectors of columns.
+SmallVector<Value> DeltaRuleEmitter::emitLook(const Columns &columns, ArrayRef<KeyVector> wanted) {
+  size_t vectors = columns.begins.size();
+  return sumRows(wanted.size() * vectors, [&](Value d, MutableArrayRef<Value> sums) {
+    for (size_t i = 0; i < vectors; ++i) {
+      Value old = loadState(columns, d, i);
+      for (auto [n, vector] : llvm::enumerate(wanted))
+        sums[n * vectors + i] = b.fma(entry(vector, d), old, sums[n * vectors + i]);
+    }
   });
 }
 
