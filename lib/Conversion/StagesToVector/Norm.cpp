@@ -32,30 +32,46 @@ static Value emitScale(LaneBuilder &b, Value partials, int64_t divisor, const AP
       arith::DivFOp::create(b, b.f32(numerator), Value(math::SqrtOp::create(b, square))));
 }
 
-/// Sums of squares of x^1, x^2, ... of `columns` columns from `origin` on, each over 16 partials
-/// by column mod 16.
-static SmallVector<Value> emitSquares(LaneBuilder &b, Value input, Value row, Value origin,
+namespace {
+/// A group of columns of a row.
+struct Group {
+  Value row, origin;
+};
+} // namespace
+
+/// Sums of squares of x^1, x^2, ... of the `columns` columns of each group, each over 16 partials
+/// by column mod 16: all powers of a group, then those of the next.
+static SmallVector<Value> emitSquares(LaneBuilder &b, Value input, ArrayRef<Group> groups,
                                       int64_t columns, int64_t powers = 1) {
-  SmallVector<Value> zeros(powers, b.splat(0.0f));
-  return b.forLanes(columns, zeros,
-                    [&](Value column, Value mask, ValueRange sums) -> SmallVector<Value> {
-                      Value x = b.load(input, {row, b.add(origin, column)}, mask);
-                      SmallVector<Value> next;
-                      for (auto [i, sum] : llvm::enumerate(sums)) {
-                        Value y = power(b, x, i + 1);
-                        next.push_back(b.fma(y, y, sum));
-                      }
-                      return next;
-                    });
+  SmallVector<Value> zeros(groups.size() * powers, b.splat(0.0f));
+  return b.forLanes(
+      columns, zeros, [&](Value column, Value mask, ValueRange sums) -> SmallVector<Value> {
+        SmallVector<Value> next;
+        for (auto [i, group] : llvm::enumerate(groups)) {
+          Value x = b.load(input, {group.row, b.add(group.origin, column)}, mask);
+          for (auto [exponent, sum] : llvm::enumerate(sums.slice(i * powers, powers))) {
+            Value y = power(b, x, exponent + 1);
+            next.push_back(b.fma(y, y, sum));
+          }
+        }
+        return next;
+      });
 }
 
-/// Runs over rows of the tile and groups of columns: body(row, first column of the group).
+/// Runs over groups of columns of the tile's rows: the same group of several rows at once where
+/// there are many, since a sum alone waits for itself.
 static void forGroups(StageKernel &kernel, int64_t groups, int64_t columns,
-                      function_ref<void(Value, Value)> body) {
+                      function_ref<void(ArrayRef<Group>)> body) {
+  constexpr int64_t several = 4;
   LaneBuilder &b = kernel.builder();
-  b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    b.loop(b.index(0), b.index(groups), 1,
-           [&](Value group) { body(row, b.mul(group, b.index(columns))); });
+  int64_t rowsAtOnce = kernel.hasWholeGranules() && kernel.tileSize(0) % several == 0 ? several : 1;
+  b.loop(kernel.begin(0), kernel.end(0), rowsAtOnce, [&](Value row) {
+    b.loop(b.index(0), b.index(groups), 1, [&](Value group) {
+      SmallVector<Group> together;
+      for (int64_t r = 0; r < rowsAtOnce; ++r)
+        together.push_back({b.add(row, b.index(r)), b.mul(group, b.index(columns))});
+      body(together);
+    });
   });
 }
 
@@ -63,20 +79,23 @@ static void forGroups(StageKernel &kernel, int64_t groups, int64_t columns,
 void treadle::emitRMSNorm(StageKernel &kernel, RMSNormOp op) {
   LaneBuilder &b = kernel.builder();
   Value input = kernel.operand(op.getInput()), weight = kernel.operand(op.getWeight());
-  int64_t groups = op.getGroups();
-  int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1) / groups;
+  int64_t numGroups = op.getGroups();
+  int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1) / numGroups;
   bool isShared = op.getWeight().getType().getShape()[0] == columns;
 
-  forGroups(kernel, groups, columns, [&](Value row, Value origin) {
-    Value squares = emitSquares(b, input, row, origin, columns)[0];
-    Value scale = emitScale(b, squares, columns, op.getEps(), 1.0f);
+  forGroups(kernel, numGroups, columns, [&](ArrayRef<Group> groups) {
+    SmallVector<Value> scales;
+    for (Value squares : emitSquares(b, input, groups, columns))
+      scales.push_back(emitScale(b, squares, columns, op.getEps(), 1.0f));
     b.forLanes(columns, [&](Value column, Value mask) {
-      Value target = b.add(origin, column);
-      Value scaled = arith::MulFOp::create(b, b.load(input, {row, target}, mask), scale);
-      Value factor = b.load(weight, {isShared ? column : target}, mask);
-      if (!op.getOffset().isZero())
-        factor = arith::AddFOp::create(b, b.splat(op.getOffset().convertToFloat()), factor);
-      kernel.storeResult(arith::MulFOp::create(b, scaled, factor), row, target, mask);
+      for (auto [group, scale] : llvm::zip(groups, scales)) {
+        Value target = b.add(group.origin, column);
+        Value scaled = arith::MulFOp::create(b, b.load(input, {group.row, target}, mask), scale);
+        Value factor = b.load(weight, {isShared ? column : target}, mask);
+        if (!op.getOffset().isZero())
+          factor = arith::AddFOp::create(b, b.splat(op.getOffset().convertToFloat()), factor);
+        kernel.storeResult(arith::MulFOp::create(b, scaled, factor), group.row, target, mask);
+      }
     });
   });
 }
@@ -85,41 +104,47 @@ void treadle::emitRMSNorm(StageKernel &kernel, RMSNormOp op) {
 void treadle::emitL2Norm(StageKernel &kernel, L2NormOp op) {
   LaneBuilder &b = kernel.builder();
   Value input = kernel.operand(op.getInput());
-  int64_t groups = op.getGroups();
-  int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1) / groups;
+  int64_t numGroups = op.getGroups();
+  int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1) / numGroups;
 
-  forGroups(kernel, groups, columns, [&](Value row, Value origin) {
-    Value squares = emitSquares(b, input, row, origin, columns)[0];
-    Value scale = emitScale(b, squares, 1, op.getEps(), op.getScale().convertToFloat());
+  forGroups(kernel, numGroups, columns, [&](ArrayRef<Group> groups) {
+    SmallVector<Value> scales;
+    for (Value squares : emitSquares(b, input, groups, columns))
+      scales.push_back(emitScale(b, squares, 1, op.getEps(), op.getScale().convertToFloat()));
     b.forLanes(columns, [&](Value column, Value mask) {
-      Value target = b.add(origin, column);
-      Value x = b.load(input, {row, target}, mask);
-      kernel.storeResult(arith::MulFOp::create(b, x, scale), row, target, mask);
+      for (auto [group, scale] : llvm::zip(groups, scales)) {
+        Value target = b.add(group.origin, column);
+        Value x = b.load(input, {group.row, target}, mask);
+        kernel.storeResult(arith::MulFOp::create(b, x, scale), group.row, target, mask);
+      }
     });
   });
 }
 
 /// y = w[0] n(x^3) + w[1] n(x^2) + w[2] n(x) + b, where each n is a factor of the row.
 void treadle::emitPolyNorm(StageKernel &kernel, PolyNormOp op) {
+  constexpr int64_t powers = 3;
   LaneBuilder &b = kernel.builder();
   Value input = kernel.operand(op.getInput()), weight = kernel.operand(op.getWeight());
   Value bias =
       b.broadcast(memref::LoadOp::create(b, Value(kernel.operand(op.getBias())), ValueRange{}));
   int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1);
 
-  forGroups(kernel, 1, columns, [&](Value row, Value origin) {
-    SmallVector<Value> squares = emitSquares(b, input, row, origin, columns, 3);
-    SmallVector<Value> factors; // of x, x^2, x^3
-    for (auto [i, sum] : llvm::enumerate(squares)) {
-      Value w = b.broadcast(memref::LoadOp::create(b, weight, ValueRange{b.index(2 - i)}));
+  forGroups(kernel, 1, columns, [&](ArrayRef<Group> groups) {
+    SmallVector<Value> factors; // of x, x^2, x^3 of each group
+    for (auto [i, sum] : llvm::enumerate(emitSquares(b, input, groups, columns, powers))) {
+      Value place = b.index(powers - 1 - i % powers);
+      Value w = b.broadcast(memref::LoadOp::create(b, weight, ValueRange{place}));
       factors.push_back(arith::MulFOp::create(b, w, emitScale(b, sum, columns, op.getEps(), 1.0f)));
     }
     b.forLanes(columns, [&](Value column, Value mask) {
-      Value x = b.load(input, {row, column}, mask);
-      Value y = bias;
-      for (auto [i, factor] : llvm::enumerate(factors))
-        y = b.fma(power(b, x, i + 1), factor, y);
-      kernel.storeResult(y, row, column, mask);
+      for (auto [i, group] : llvm::enumerate(groups)) {
+        Value x = b.load(input, {group.row, column}, mask);
+        Value y = bias;
+        for (auto [exponent, factor] : llvm::enumerate(ArrayRef(factors).slice(i * powers, powers)))
+          y = b.fma(power(b, x, exponent + 1), factor, y);
+        kernel.storeResult(y, group.row, column, mask);
+      }
     });
   });
 }
