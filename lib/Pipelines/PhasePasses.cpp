@@ -40,6 +40,7 @@ static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   passes.addPass(createFuseEpiloguesPass());
   passes.addPass(createFuseAppendsPass());
   passes.addPass(createFuseProloguesPass());
+  passes.addPass(createRoundActivationsPass());
   hooks.populate(Hook::stagesEnd, passes);
   passes.addNestedPass<func::FuncOp>(createPlanArenaPass());
   passes.addNestedPass<func::FuncOp>(createCountWorkPass());

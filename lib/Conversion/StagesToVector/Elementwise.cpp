@@ -134,6 +134,7 @@ Value treadle::emitLanes(LaneBuilder &b, Operation *op, ArrayRef<Value> operands
         return arith::MulFOp::create(b, operands[0], Value(b.broadcast(operands[1])));
       })
       .Case([&](SwishOp) { return emitSwish(b, operands); })
+      .Case([&](arith::TruncFOp) { return operands[0]; }) // rounded by its memory
       .Default([&](Operation *) { return emitOnVectors(b, op, operands); });
 }
 

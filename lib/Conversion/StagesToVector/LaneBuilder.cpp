@@ -74,7 +74,7 @@ Value LaneBuilder::load(Value memref, ValueRange indices, Value mask) {
 
 void LaneBuilder::store(Value value, Value memref, ValueRange indices, Value mask) {
   Type element = cast<MemRefType>(memref.getType()).getElementType();
-  if (element.isInteger(16)) {
+  if (element.isInteger(16) && value.getType() != lanes(element)) {
     Value bits = arith::BitcastOp::create(*this, words(), roundToBF16(value));
     Value high = arith::ShRUIOp::create(*this, bits, splatWord(16));
     value = arith::TruncIOp::create(*this, lanes(element), high);

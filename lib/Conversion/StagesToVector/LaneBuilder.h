@@ -62,6 +62,7 @@ public:
   Value load(Value memref, ValueRange indices, Value mask = {});
   /// The same in the type of the memory.
   Value loadAsIs(Value memref, ValueRange indices, Value mask = {});
+  /// Lanes of f32 are rounded for memory of bf16.
   void store(Value lanes, Value memref, ValueRange indices, Value mask = {});
 
   /// f32 -> bf16 -> f32, of lanes or of one number, to nearest, ties to even; NaN stays NaN.

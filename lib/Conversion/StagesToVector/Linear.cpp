@@ -108,7 +108,9 @@ public:
       if (words > blockWords)
         partials.push_back(kernel.allocate({tileRows, width}, b.getF32Type()));
     }
-    if (multiplier.isRounding() && !isSliced)
+    bool isRounding = multiplier.isRounding() &&
+                      !llvm::all_of(work.inputs, [&](Value input) { return isTakenAsIs(input); });
+    if (isRounding && !isSliced)
       rounded = multiplier.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
                                      int64_t(llvm::alignTo(2 * blockWords, numLanes))});
     for (unsigned i = 0; i < work.matrices.size(); ++i) {
@@ -150,6 +152,12 @@ private:
   ArrayRef<Product> productsOf(unsigned matrix) {
     return ArrayRef(work.products).slice(matrix * perMatrix, perMatrix);
   }
+  /// Whether products take the numbers of an input where they lie.
+  bool isTakenAsIs(Value input) const {
+    Type element = cast<MemRefType>(input.getType()).getElementType();
+    return element.isF32() ? !multiplier.isRounding() : multiplier.takesBF16();
+  }
+
   Value columnOf(Value panel) { return b.mul(panel, b.index(panelWidth)); }
   Value at(Value base, int64_t offset) { return b.add(base, b.index(offset)); }
 
@@ -264,7 +272,7 @@ void LinearEmitter::roundRows(Rows rows, Words block) {
   Value firstColumn = b.mul(block.first, b.index(2));
   Value origin = b.mul(group, b.index(inner));
   for (unsigned i = 0; i < work.inputs.size(); ++i)
-    for (int64_t r = 0; r < rows.count; ++r) {
+    for (int64_t r = 0; r < rows.count && !isTakenAsIs(work.inputs[i]); ++r) {
       Value source = b.add(kernel.begin(0), at(rows.first, r));
       b.loop(b.index(0), b.index(2 * block.count), numLanes, [&](Value column) {
         Value from = b.add(firstColumn, column);
@@ -494,32 +502,35 @@ SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, V
 Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
                                 ArrayRef<Value> weights, Value sum) {
   Value from = b.add(firstWord, word);
+  if (isTakenAsIs(work.inputs[input])) {
+    Value column = b.add(b.mul(group, b.index(inner)), b.mul(from, b.index(multiplier.depth())));
+    return multiplier.multiply(work.inputs[input],
+                               {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
+  }
   if (rounded)
     return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
                                weights, sum);
-  if (multiplier.isRounding())
-    return multiplier.multiply(
-        {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)},
-        weights, sum);
-  Value column = b.add(b.mul(group, b.index(inner)), from);
-  return multiplier.multiply(work.inputs[input],
-                             {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
+  return multiplier.multiply(
+      {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)}, weights,
+      sum);
 }
 
 /// A number of a word of the group's part of a row, rounded to bf16. One behind the last column
 /// meets a weight of 0.
 Value LinearEmitter::roundedAt(unsigned input, Rows rows, int64_t row, Value word, bool isOdd) {
   Value column = at(b.mul(word, b.index(2)), isOdd);
+  Type element = cast<MemRefType>(work.inputs[input].getType()).getElementType();
   // Both numbers are loaded at once where they always lie so.
   llvm::MaybeAlign alignment;
   if (inner % 2 != 0)
     column = b.minimum(column, b.index(inner - 1));
   else if (!isOdd)
-    alignment = llvm::Align(2 * sizeof(float));
+    alignment = llvm::Align(2 * element.getIntOrFloatBitWidth() / 8);
   Value source = b.add(kernel.begin(0), at(rows.first, row));
   Value place = b.add(b.mul(group, b.index(inner)), column);
-  return b.roundToBF16(memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place},
-                                              /*nontemporal=*/false, alignment));
+  Value number = memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place},
+                                        /*nontemporal=*/false, alignment);
+  return element.isF32() ? b.roundToBF16(number) : b.toFloat(number);
 }
 
 /// The `linear` ops of a step: each a matrix of its own, some with the same input.

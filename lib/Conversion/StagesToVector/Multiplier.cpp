@@ -26,15 +26,18 @@ Multiplier::Multiplier(StageKernel &kernel, Type element)
     : kernel(kernel), b(kernel.builder()), isBF16(!element.isF32()),
       hasDot(isBF16 && kernel.getOptions().bf16Dot) {}
 
+Value treadle::roundForDot(LaneBuilder &b, Value lanes) {
+  Value rounded = x86vector::CvtPackedF32ToBF16Op::create(b, b.lanes(b.getBF16Type()), lanes);
+  return vector::BitCastOp::create(b, b.lanes(b.getI16Type()), rounded);
+}
+
 Value Multiplier::allocate(ArrayRef<int64_t> shape) {
   return kernel.allocate(shape, hasDot ? Type(b.getI16Type()) : Type(b.getF32Type()));
 }
 
 Value Multiplier::store(Value lanes, Value memory, ValueRange place) {
   if (hasDot) {
-    // Denormals become zeros, which is what the product takes them for.
-    Value rounded = x86vector::CvtPackedF32ToBF16Op::create(b, b.lanes(b.getBF16Type()), lanes);
-    rounded = vector::BitCastOp::create(b, b.lanes(b.getI16Type()), rounded);
+    Value rounded = roundForDot(b, lanes);
     vector::StoreOp::create(b, rounded, memory, place);
     return b.lowBF16(arith::ExtUIOp::create(b, b.words(), rounded));
   }

@@ -30,6 +30,8 @@ public:
   int64_t depth() const { return isBF16 ? 2 : 1; }
   /// Whether x has to be stored by `store`; else it is f32 anywhere.
   bool isRounding() const { return isBF16; }
+  /// Whether x may be taken from a memory of bf16 as well.
+  bool takesBF16() const { return hasDot; }
 
   /// Scratch memory for x. Rows of a multiple of 16 columns hold whole vectors.
   Value allocate(llvm::ArrayRef<int64_t> shape);
@@ -70,6 +72,10 @@ private:
   LaneBuilder &b;
   bool isBF16, hasDot;
 };
+
+/// Lanes of f32 as bf16 (i16), by the instruction that goes with the one for pairs: to nearest,
+/// ties to even. Denormals become zeros, which is what the product takes them for.
+mlir::Value roundForDot(LaneBuilder &b, mlir::Value lanes);
 
 } // namespace treadle
 

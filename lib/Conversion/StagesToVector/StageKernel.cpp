@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "StageKernel.h"
+#include "Multiplier.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -22,7 +22,7 @@ Type treadle::getKernelType(Type type) {
   };
   return llvm::TypeSwitch<Type, Type>(type)
       .Case([&](RankedTensorType tensor) {
-        return MemRefType::get(tensor.getShape(), tensor.getElementType());
+        return MemRefType::get(tensor.getShape(), memory(tensor.getElementType()));
       })
       .Case([&](StateType state) {
         return MemRefType::get(getStorageShape(state), memory(state.getElementType()));
@@ -366,7 +366,13 @@ void StageKernel::storeResults(const Lanes &lanes, Value row, Value column, Valu
   for (const Stored &stored : stores)
     if (stored.step == current &&
         llvm::all_of(stored.parts, [&](Value part) { return lanes.contains(part); }))
-      b.store(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column}, mask);
+      storeLanes(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column},
+                 mask);
+}
+
+void StageKernel::storeLanes(Value lanes, Value memory, ValueRange place, Value mask) {
+  bool isBF16 = cast<MemRefType>(memory.getType()).getElementType().isInteger(16);
+  b.store(isBF16 && options.bf16Dot ? roundForDot(b, lanes) : lanes, memory, place, mask);
 }
 
 void StageKernel::storeResult(Value lanes, Value row, Value column, Value mask, unsigned index) {
@@ -381,7 +387,8 @@ void StageKernel::storeWhole(const Stored &stored) {
   b.loop(b.index(0), b.index(shape[0]), 1, [&](Value row) {
     b.forLanes(shape[1], [&](Value column, Value mask) {
       Lanes known;
-      b.store(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column}, mask);
+      storeLanes(evaluate(stored.value, row, column, mask, known), stored.memory, {row, column},
+                 mask);
     });
   });
 }

@@ -115,6 +115,8 @@ private:
   void planScratch(mlir::Value value);
   void planStore(mlir::Value value, mlir::Value memory);
   void storeWhole(const Stored &stored);
+  /// Stores lanes of f32 in memory of f32 or bf16.
+  void storeLanes(mlir::Value lanes, mlir::Value memory, mlir::ValueRange place, mlir::Value mask);
   mlir::Value limitOf(int64_t extent);
   /// Sets the interval of the step: the whole in the prologue, else from the current tile.
   void beginStep(const Step &next);

@@ -51,6 +51,14 @@ func.func @linear_c4_stack(%x: tensor<4x8xf32>, %w: !treadle.weight<2x5x4xf32, p
 
 // -----
 
+func.func @linear_c5(%x: tensor<4x8xbf16>, %w: !treadle.weight<5x8xf32, panels>) {
+  // expected-error @+1 {{'treadle.linear' op expects an input of f32, since the weight is 'f32', got 'bf16'}}
+  %y = treadle.linear %x, %w : (tensor<4x8xbf16>, !treadle.weight<5x8xf32, panels>) -> tensor<4x5xf32>
+  return
+}
+
+// -----
+
 func.func @joint_linear_c1(%x: tensor<4x8xf32>, %w: !treadle.weight<5x9xf32, panels>) {
   // expected-error@+1 {{expects weight in panels of 5x8, got '!treadle.weight<5x9xf32, panels>'}}
   %y:2 = treadle.joint_linear (%x, %x), %w

@@ -195,7 +195,7 @@ func.func @gate_blend_c2(%x: tensor<4x8xf32>, %z: tensor<?x8xf32>, %g: !treadle.
 // -----
 
 func.func @open_columns(%x: tensor<4x?xf32>, %w: !treadle.weight<16x8xf32, panels>) {
-  // expected-error@+1 {{operand #0 must be rows of f32 with a known number of columns, but got 'tensor<4x?xf32>'}}
+  // expected-error@+1 {{operand #0 must be rows of f32 or bf16 with a known number of columns, but got 'tensor<4x?xf32>'}}
   %y = treadle.linear %x, %w : (tensor<4x?xf32>, !treadle.weight<16x8xf32, panels>) -> tensor<4x16xf32>
   return
 }

@@ -30,14 +30,14 @@ def ConvertTreadleToStagesPass : Pass<"convert-treadle-to-stages"> {
 }
 
 def FuseEpiloguesPass : Pass<"treadle-fuse-epilogues"> {
-  let summary = "merges an elementwise stage into the matrix stage before it";
+  let summary = "merges an elementwise stage into the stage before it";
   let description = [{
         %p = stage { linear }            %y = stage { linear, addf }
         %y = stage (%p, %r) { addf }  =>
 
     Saves a write and a read of the activation. Fires where the product has no
-    other use, both stages iterate alike, and the first reads no state (so that it
-    may move down to the second). A stage of several products takes what follows one of
+    other use, both stages iterate alike or the first makes whole rows, as a norm does, and
+    the first reads no state (so that it may move down to the second). A stage of several products takes what follows one of
     them or some at the same place, if nothing else is needed that comes after it.
   }];
 }
@@ -91,6 +91,24 @@ def FuseAppendsPass : Pass<"treadle-fuse-appends"> {
     A tile appends just the columns that it then reads, so nobody waits. Fires for one row,
     where the next stage that touches the state reads it by columns.
   }];
+}
+
+def RoundActivationsPass : Pass<"treadle-round-activations"> {
+  let summary = "stores in bf16 what only matrices in bf16 take";
+  let description = [{
+        %n = stage { rms_norm }            %n = stage { rms_norm, arith.truncf }  // bf16
+        %y = stage (%n) { linear }    =>   %y = stage (%n) { linear }
+
+    A matrix in bf16 rounds its input, for every tile of its outputs anew. Rounded where it is
+    made, it is rounded once and takes half of the memory; no bit of a product changes.
+
+    Fires for at least `many-rows` rows, since a single row is rounded while weights come; where
+    all that takes the activation are inputs of `linear` with weights in bf16; and where K is even.
+  }];
+  let options = [
+    Option<"manyRows", "many-rows", "int64_t", "16", "the fewest rows that are many">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
 def PlanArenaPass : Pass<"treadle-plan-arena", "::mlir::func::FuncOp"> {

@@ -32,6 +32,11 @@ LogicalResult LinearOp::verify() {
   if (getBias() &&
       failed(verifyPlain(*this, getBias().getType(), "bias", ArrayRef<int64_t>(shape).drop_back())))
     return failure();
+  // linear_c5
+  Type input = getInput().getType().getElementType(), stored = weight.getElementType();
+  if (input.isBF16() && !stored.isBF16())
+    return emitOpError("expects an input of f32, since the weight is ")
+           << stored << ", got " << input;
   // linear_c2
   return verifySameRows(*this, getInput(), getResult());
 }

@@ -29,6 +29,7 @@ def Treadle_LinearOp : Treadle_CoreOp<"linear", [], ["getRowFlops"]> {
     * (C2) The result has G N columns and the rows of `input`.
     * (C3) `groups` is positive.
     * (C4) `bias`, where given, is a plain weight of shape N, or G x N for a stack.
+    * (C5) `input` is bf16 only where `weight` is: it has been rounded before.
 
     Example:
     ```mlir
@@ -36,7 +37,8 @@ def Treadle_LinearOp : Treadle_CoreOp<"linear", [], ["getRowFlops"]> {
       : (tensor<16x256xf32>, !treadle.weight<512x256xbf16, panels>) -> tensor<16x512xf32>
     ```
   }];
-  let arguments = (ins Treadle_Rows:$input, Arg<Treadle_WeightType, "N x K", [MemRead]>:$weight,
+  let arguments = (ins Treadle_RoundedRows:$input,
+                       Arg<Treadle_WeightType, "N x K", [MemRead]>:$weight,
                        Arg<Optional<Treadle_WeightType>, "N", [MemRead]>:$bias,
                        DefaultValuedAttr<I64Attr, "1">:$groups);
   let results = (outs Treadle_Rows:$result);

@@ -19,6 +19,9 @@ class Treadle_RowsOf<Type element, int rank, string summary>
 
 // Activations: one row per token, heads side by side in the columns.
 def Treadle_Rows : Treadle_RowsOf<F32, 2, "rows of f32 with a known number of columns">;
+// Activations that may have been rounded for what takes them.
+def Treadle_RoundedRows
+    : Treadle_RowsOf<AnyTypeOf<[F32, BF16]>, 2, "rows of f32 or bf16 with a known number of columns">;
 def Treadle_Ids : Treadle_RowsOf<I32, 1, "one i32 per row">;
 // One cos row and one sin row per token, one column per rotated pair.
 def Treadle_RotaryTable : Treadle_RowsOf<F32, 3, "R x 2 x P table of f32 with a known P">;
