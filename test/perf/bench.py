@@ -6,6 +6,7 @@ docs/HowTo/Measure.md says how to read it.
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -140,22 +141,28 @@ def _stem(config: Path) -> str:
 #
 
 
-def measure(workshop: Workshop, run: Run, repeats: int, threads: int) -> dict:
+def measure(workshop: Workshop, run: Run, repeats: int) -> dict:
     """What one run gave; its fields are those of ModelBench.cpp, and how it is called."""
-    named = {"run": run.name, "model": str(run.model), "dtype": run.dtype, "work": run.work}
+    named = {
+        "run": run.name,
+        "model": str(run.model),
+        "dtype": run.dtype,
+        "work": run.work,
+        "threads": 1 if run.kind == "compile" else run.threads,
+    }
     if run.kind == "compile":
         samples = [workshop.compile_alone(run) for _ in range(min(repeats, COMPILATIONS))]
         seconds, peaks, sizes = zip(*samples)
         return {**named, **_seconds(seconds), "peak_memory": max(peaks), "library_bytes": max(sizes)}
     library = workshop.library(run)
     if run.kind == "open":
-        samples = [_model_bench(workshop, run, library, {"kind": "open"}, threads) for _ in range(repeats)]
+        samples = [_model_bench(workshop, run, library, {"kind": "open"}) for _ in range(repeats)]
         peak = max(sample["peak_memory"] for sample in samples)
         return {**named, **_seconds([sample["seconds"][0] for sample in samples]), "peak_memory": peak}
     work = {"kind": run.kind, "context": run.length, "repeats": repeats}
     work["tokens"] = run.tokens if run.kind == "decode" else run.length
     per_weight = library.with_suffix(".weights").stat().st_size / _weight_bytes(run.model, 1)
-    return {**named, **_model_bench(workshop, run, library, work, threads), "bytes_per_weight": per_weight}
+    return {**named, **_model_bench(workshop, run, library, work), "bytes_per_weight": per_weight}
 
 
 def _seconds(samples: Iterable[float]) -> dict:
@@ -165,10 +172,10 @@ def _seconds(samples: Iterable[float]) -> dict:
     return {"median_seconds": median, "spread": spread, "seconds": samples}
 
 
-def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict, threads: int) -> dict:
+def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict) -> dict:
     description = workshop.folder / f"work-{os.getpid()}.json"
     description.write_text(json.dumps(work))
-    command = [workshop.build / "bin/model-bench", description, library, "--bench", f"--threads={threads}"]
+    command = [workshop.build / "bin/model-bench", description, library, "--bench", f"--threads={run.threads}"]
     command += [f"--loops={run.loops}", "--progress=off"]
     done = subprocess.run(command, capture_output=True, text=True)
     description.unlink()
@@ -184,6 +191,7 @@ def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict, thread
 
 COLUMNS = {
     "run": -40,
+    "threads": 7,
     "tokens/s": 10,
     "spread": 8,
     "rate": 9,
@@ -197,7 +205,7 @@ HEADER = "".join(f"{name:{'<' if width < 0 else '>'}{abs(width)}}" for name, wid
 
 
 def line_of(result: dict) -> str:
-    name = f"{'  ' + result['program'] if 'program' in result else result['run']:40}"
+    name = f"{'  ' + result['program']:47}" if "program" in result else f"{result['run']:40}{result['threads']:>7}"
     memory = f"{_size(result['peak_memory']) if result.get('peak_memory') else '':>10}"
     if "tokens_per_second" not in result:
         size = f"  {_size(result['library_bytes'])} of code" if "library_bytes" in result else ""
@@ -233,7 +241,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS.json", help="run lists (all published models)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures here")
     parser.add_argument("--repeats", type=int, metavar="N", help="repeats of each run, instead of the lists'")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of models and ceilings (1)")
+    parser.add_argument("--threads", type=int, metavar="N",
+                        help="threads of models and ceilings in each run, instead of the lists'")  # fmt: skip
     parser.add_argument("--only", default="", metavar="TEXT", help="only runs whose name contains this")
     parser.add_argument("--baselines", action="store_true", help="install and run PyTorch and llama.cpp as well")
     parser.add_argument("--build", type=Path, default=ROOT / "build/release", metavar="DIR", help="build/release")
@@ -241,7 +250,7 @@ def parse_options() -> argparse.Namespace:
                         help="where weights, libraries and baselines are kept (build/bench)")  # fmt: skip
     options = parser.parse_args()
     options.runs = options.runs or [LISTS / f"{name}.json" for name in PUBLISHED]
-    if options.threads < 1 or (options.repeats is not None and options.repeats < 1):
+    if any(number is not None and number < 1 for number in (options.threads, options.repeats)):
         parser.error("--threads and --repeats expect 1 or more")
     return options
 
@@ -249,15 +258,17 @@ def parse_options() -> argparse.Namespace:
 def bench(options: argparse.Namespace) -> bool:
     """Whether all that was asked for could be had."""
     runs = [run for path in options.runs for run in read_runs(path) if options.only in run.name]
+    if options.threads:
+        # Lists may have the same work on several numbers of threads.
+        runs = list(dict.fromkeys(dataclasses.replace(run, threads=options.threads) for run in runs))
     if not runs:
         raise Unable("no run is left to be made")
     workshop = Workshop(options.build.resolve(), options.folder.resolve())
     check_resources(workshop, runs)
-    about = machine.describe(workshop.build / "bin/model-bench", options.threads)
+    about = machine.describe(workshop.build / "bin/model-bench", {run.threads for run in runs})
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    document = {"machine": about, "commit": commit.stdout.strip(), "threads": options.threads, "results": []}
-    print(f"{about['cpu']}, {about['cores']} cores, {about['kernel']}; {options.threads} thread(s), "
-          f"load {about['load']:.1f}\n{HEADER}", flush=True)  # fmt: skip
+    document = {"machine": about, "commit": commit.stdout.strip(), "results": []}
+    print(f"{about['cpu']}, {about['cores']} cores, {about['kernel']}; load {about['load']:.1f}\n{HEADER}", flush=True)
 
     def note(result: dict) -> None:
         print(line_of(result), flush=True)
@@ -269,9 +280,9 @@ def bench(options: argparse.Namespace) -> bool:
     baselines = Baselines(workshop.folder, _say) if options.baselines else None
     for run in runs:
         repeats = options.repeats or run.repeats
-        note(measure(workshop, run, repeats, options.threads))
+        note(measure(workshop, run, repeats))
         if baselines:
-            again = functools.partial(measure, workshop, run, threads=options.threads)
+            again = functools.partial(measure, workshop, run)
             for theirs in baselines.measure(run, workshop.weights(run.model), repeats, again):
                 note(theirs)
     for failure in baselines.failures if baselines else []:

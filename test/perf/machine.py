@@ -10,9 +10,8 @@ from pathlib import Path
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16")
 
 
-def describe(model_bench: Path, threads: int) -> dict:
-    """Processor, caches, memory and kernel, and the ceilings on one and on `threads` threads."""
-    counts = sorted({1, threads})
+def describe(model_bench: Path, threads: set[int]) -> dict:
+    """Processor, caches, memory and kernel, and the ceilings on these numbers of threads."""
     return {
         "cpu": _cpu_field("model name") or platform.machine(),
         "family": f"{_cpu_field('cpu family')}.{_cpu_field('model')}",
@@ -23,7 +22,7 @@ def describe(model_bench: Path, threads: int) -> dict:
         "kernel": f"{platform.system()} {platform.release()}",
         "load": os.getloadavg()[0],
         "ceilings": [
-            json.loads(subprocess.check_output([model_bench, "ceilings", str(count)], text=True)) for count in counts
+            json.loads(subprocess.check_output([model_bench, "ceilings", str(count)], text=True)) for count in sorted(threads)
         ],
     }
 

@@ -1,10 +1,10 @@
 """Run lists: which work of which models is measured.
 
     {"runs": [{"model": "models/om/356m.json", "dtypes": ["f32", "bf16"], "work": ["decode 16", "prefill 512", "open"],
-               "tokens": 8, "repeats": 15, "loops": 1}]}
+               "threads": 1, "tokens": 8, "repeats": 15, "loops": 1}]}
 
 `decode N` decodes `tokens` tokens behind N others, `prefill N` runs N tokens from an empty session, `open` opens the
-library, `compile` compiles it without weights. `repeats` is at most what the command line asks for.
+library, `compile` compiles it without weights. `threads` and `repeats` are what the command line asks for, if it does.
 """
 
 import json
@@ -16,7 +16,7 @@ ELEMENT_BYTES = {"f32": 4, "bf16": 2}
 WITH_LENGTH = ("decode", "prefill")
 WITHOUT_LENGTH = ("open", "compile")
 
-_DEFAULTS = {"tokens": 16, "repeats": 15, "loops": 1}
+_DEFAULTS = {"threads": 1, "tokens": 16, "repeats": 15, "loops": 1}
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Run:
     dtype: str
     kind: str
     length: int
+    threads: int
     tokens: int
     repeats: int
     loops: int

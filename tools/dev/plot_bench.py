@@ -29,7 +29,7 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     """Bars from the top down, in the order in which they were measured; void ones are hatched, baselines grey."""
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.25 * len(runs)), layout="constrained")
     # A baseline follows the run of ours that it goes with.
-    names = [run.get("program", run["run"]) for run in runs]
+    names = [run.get("program", run["run"]) + threads_of(run) for run in runs]
     shares = [100 * run.get("share", 0) for run in runs]
     bars = axes.barh(range(len(runs)), shares, color=["0.6" if "program" in run else "C0" for run in runs])
     for run, share, bar in zip(runs, shares, bars):
@@ -44,12 +44,15 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     axes.set_xlim(0, max(140, 1.3 * max(shares)))
     axes.set_xticks(range(0, 101, 20))
     axes.axvline(100, color="0.3", linewidth=0.8)
-    machine, threads = document["machine"], document["threads"]
-    axes.set_xlabel(f"% of what {machine['cpu']} does on {threads} thread{'s' if threads > 1 else ''}")
+    axes.set_xlabel(f"% of what {document['machine']['cpu']} does on as many threads")
     axes.set_title(title)
     figure.savefig(out, metadata={"Date": None})
     # So that the file may be committed.
     out.write_text("\n".join(line.rstrip() for line in out.read_text().splitlines()) + "\n")
+
+
+def threads_of(run: dict) -> str:
+    return "" if "program" in run else f", {run['threads']} thread{'s' if run['threads'] > 1 else ''}"
 
 
 if __name__ == "__main__":
