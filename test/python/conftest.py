@@ -42,6 +42,12 @@ def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]
     return partial(treadle.compile, library=library, sanitize=request.config.getoption("--treadle-sanitize"))
 
 
+@pytest.fixture(scope="session")
+def programs(request: pytest.FixtureRequest) -> Path:
+    """The folder of the programs under test."""
+    return request.config.getoption("--treadle-build").resolve() / "bin"
+
+
 @pytest.fixture(params=["cpu", "cuda"])
 def on_device(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options of `single_op.check`: each device in turn."""

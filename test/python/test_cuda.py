@@ -5,6 +5,7 @@ depend on how a sequence is run.
 """
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -90,6 +91,33 @@ def test_logits_are_those_of_the_reference(
     expected, tolerance = compiled.expected(compiled.loops, True, 0, COUNT)
     found = cuda.session(loops=compiled.loops).forward(*tokens(compiled.case), logits="all")
     report_error(f"{compiled.dtype} {compiled.case.name} on a GPU", relative_error(found, expected), tolerance)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_case_fits_a_block(family: str, tmp_path: Path, programs: Path) -> None:
+    """f32 needs the most workgroup memory."""
+    stages = tmp_path / "stages.mlir"
+    for case in FAMILIES[family].CASES:
+        config = tmp_path / f"{case.name}.json"
+        config.write_text(json.dumps(case.config))
+        subprocess.run([programs / "treadle-compile", config, "--dtype=f32", "--to=stages", "-o", stages], check=True)
+        command = [programs / "treadle-opt", stages, "--treadle-stages-to-gpu", "-o", "/dev/null"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{case.name}: {done.stderr[:400]}"
+
+
+def test_a_long_prologue_is_right(
+    tmp_path: Path, compile_library: Compile, driver: Driver, report_error: Report
+) -> None:
+    """Products in front of a product, which share memory for their slices: all of it would not fit a block."""
+    case = next(case for case in FAMILIES["om"].CASES if case.name.startswith("om-13"))
+    source = Source(case, *case.write(tmp_path))
+    compiled = Compiled(source, "f32", tmp_path / "m.so")
+    compile_library(source.config, weights=source.weights, out=compiled.library, rows=[1, 16], **EMULATED)
+    expected, tolerance = compiled.expected(compiled.loops, True, 0, COUNT)
+    with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+        found = model.session(loops=compiled.loops, poison=True).forward(*tokens(case), logits="all")
+    report_error(f"{case.name} on a GPU", relative_error(found, expected), tolerance)
 
 
 @pytest.mark.parametrize("compiled", [f"{family}-bf16" for family in FAMILIES], indirect=True)

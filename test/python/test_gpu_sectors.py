@@ -75,9 +75,8 @@ class Traffic:
 
 @pytest.fixture(params=RATIOS, ids="-".join)
 def traffic(
-    request: pytest.FixtureRequest, tmp_path: Path, compile_library: Compile, driver: Driver
+    request: pytest.FixtureRequest, tmp_path: Path, compile_library: Compile, driver: Driver, programs: Path
 ) -> Traffic:
-    programs = request.config.getoption("--treadle-build").resolve() / "bin"
     family, dtype = request.param
     traffic = Traffic(tmp_path, compile_library, driver, programs, family, dtype)
     yield traffic

@@ -385,8 +385,8 @@ void LinearEmitter::planSlices() {
   };
   int64_t most = std::max(sumsOf(1), sumsOf(std::min(tileRows, registerRows)));
   Slices shape(b, words, kernel.getOptions().slices);
-  slices = kernel.allocate(shape.getShape(most), b.getF32Type());
-  totals = kernel.allocate({most, numLanes}, b.getF32Type());
+  slices = kernel.allocateForStep(shape.getShape(most), b.getF32Type());
+  totals = kernel.allocateForStep({most, numLanes}, b.getF32Type());
 }
 
 /// The same with slices side by side; then row by row.

@@ -292,6 +292,8 @@ void StageKernel::openTileLoop(Value first, Value end) {
 
 void StageKernel::beginStep(const Step &next) {
   step = &next;
+  for (StepMemory &shared : stepMemories)
+    shared.isTaken = false;
   begins.clear();
   ends.clear();
   for (auto [dim, extent] : llvm::enumerate(next.extents)) {
@@ -331,6 +333,22 @@ Value StageKernel::allocate(ArrayRef<int64_t> shape, Type element) {
     return memref::AllocaOp::create(b, MemRefType::get(shape, element),
                                     b.getI64IntegerAttr(slotAlignment));
   });
+}
+
+Value StageKernel::allocateForStep(ArrayRef<int64_t> shape, Type element) {
+  for (StepMemory &shared : stepMemories) {
+    auto type = cast<MemRefType>(shared.memory.getType());
+    if (shared.isTaken || type.getElementType() != element ||
+        type.getRank() != int64_t(shape.size()))
+      continue;
+    shared.isTaken = true;
+    SmallVector<int64_t> larger;
+    for (auto [ours, theirs] : llvm::zip(type.getShape(), shape))
+      larger.push_back(std::max(ours, theirs));
+    shared.memory.setType(MemRefType::get(larger, element));
+    return shared.memory;
+  }
+  return stepMemories.emplace_back(StepMemory{allocate(shape, element), true}).memory;
 }
 
 Value StageKernel::constantTable(DenseElementsAttr values) {

@@ -79,6 +79,10 @@ public:
   /// Scratch memory of the kernel, on the stack of the thread that runs it.
   mlir::Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element);
 
+  /// The same for what nobody needs behind the step. Steps share it, so that one with a long
+  /// prologue needs no more than its largest part: a dimension may be larger than asked for.
+  mlir::Value allocateForStep(llvm::ArrayRef<int64_t> shape, mlir::Type element);
+
   /// Memory that holds `values` and is never written.
   mlir::Value constantTable(mlir::DenseElementsAttr values);
 
@@ -98,6 +102,11 @@ private:
     llvm::SmallVector<StageCoreOpInterface> cores;
     bool isPrologue;
     llvm::SmallVector<int64_t> extents, sizes; // of iteration dimensions and the step's tile
+  };
+  /// Memory that a step has for itself while it runs.
+  struct StepMemory {
+    mlir::Value memory;
+    bool isTaken;
   };
   /// A value of the body that is stored as soon as the results in `parts` are there, all of one
   /// step; without a step it is made of inputs alone.
@@ -135,7 +144,8 @@ private:
   LaneBuilder b;
   mlir::IRMapping operands;
   llvm::SmallVector<Step> steps;
-  llvm::SmallVector<Stored> stores;                   // in the order of the body
+  llvm::SmallVector<Stored> stores; // in the order of the body
+  llvm::SmallVector<StepMemory> stepMemories;
   llvm::DenseMap<mlir::Operation *, unsigned> stepOf; // by core op
   llvm::SmallVector<mlir::Value> results, tileBegins, tileEnds, begins, ends;
   const Step *step = nullptr;

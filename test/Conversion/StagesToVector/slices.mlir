@@ -3,6 +3,7 @@
 treadle.weight @a : !treadle.weight<48x100xf32, panels> from ["a"]
 treadle.weight @b : !treadle.weight<48x70xbf16, panels> from ["b"]
 treadle.weight @c : !treadle.weight<48x4xf32, panels> from ["c"]
+treadle.weight @n : !treadle.weight<16x48xf32, panels> from ["n"]
 treadle.weight @q : !treadle.weight<96x32xf32, panels> from ["q"]
 treadle.weight @k : !treadle.weight<32x32xf32, panels> from ["k"]
 treadle.weight @v : !treadle.weight<32x32xf32, panels> from ["v"]
@@ -104,4 +105,28 @@ func.func @heights(%x: tensor<1x32xf32>) -> tensor<1x32xf32> attributes {treadle
   %o = treadle.linear %q, %wo : (tensor<1x96xf32>, !treadle.weight<32x96xf32, panels>) -> tensor<1x32xf32>
   %y = arith.addf %o, %kv : tensor<1x32xf32>
   return %y : tensor<1x32xf32>
+}
+
+// A product in the prologue of another has its slices side by side as well, in the same memory: of each dimension, the
+// most that one of them needs.
+// CHECK-LABEL: func.func private @linear_4
+// CHECK-DAG: %[[TOTALS:.*]] = memref.alloca() {{.*}} : memref<3x16xf32>
+// CHECK-DAG: %[[PARTIALS:.*]] = memref.alloca() {{.*}} : memref<8x3x16xf32>
+// CHECK-DAG: %[[SMALL:.*]] = memref.alloca() {{.*}} : memref<1x48xf32>
+// CHECK-NOT: memref.alloca
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c4 step %c1 {
+// CHECK-COUNT-3: vector.store {{.*}}, %[[PARTIALS]][%[[SLICE]],
+// CHECK: vector.store {{.*}}, %[[TOTALS]]
+// CHECK-COUNT-3: vector.store {{.*}}, %[[SMALL]]
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c8 step %c1 {
+// CHECK: memref.load %[[SMALL]]
+// CHECK: vector.store {{.*}}, %[[PARTIALS]][%[[SLICE]], %c0, %c0]
+// CHECK: vector.store {{.*}}, %[[TOTALS]]
+// CHECK: return
+func.func @small_before(%x: tensor<1x4xf32>) -> tensor<1x16xf32> attributes {treadle.entry = #treadle.entry<head, rows = 1>} {
+  %c = treadle.get_weight @c : !treadle.weight<48x4xf32, panels>
+  %n = treadle.get_weight @n : !treadle.weight<16x48xf32, panels>
+  %small = treadle.linear %x, %c : (tensor<1x4xf32>, !treadle.weight<48x4xf32, panels>) -> tensor<1x48xf32>
+  %y = treadle.linear %small, %n : (tensor<1x48xf32>, !treadle.weight<16x48xf32, panels>) -> tensor<1x16xf32>
+  return %y : tensor<1x16xf32>
 }
