@@ -69,10 +69,11 @@ bool treadle::isIndependent(scf::ForOp loop) {
 // Lanes
 //===----------------------------------------------------------------------===//
 
-/// 16 numbers that are a whole row of memory.
+/// 16 numbers that are a row of memory, or start at a multiple of 16 in a longer one.
 static bool isRow(MemRefType memory, VectorType vector, ValueRange indices) {
   return vector.getShape() == ArrayRef<int64_t>{panelWidth} &&
-         memory.getShape().back() == panelWidth && isConstantIntValue(indices.back(), 0);
+         !memory.isDynamicDim(indices.size() - 1) && memory.getShape().back() % panelWidth == 0 &&
+         isMultipleOfLanes(indices.back());
 }
 
 static bool isOfPanelRows(Operation *op) {
@@ -92,7 +93,18 @@ static bool isOfPanelRows(Operation *op) {
       .Default([](Operation *op) { return isa<arith::ArithDialect>(op->getDialect()); });
 }
 
+/// Whether a number of what the loop stores by rows is loaded for itself: other lanes may have it.
+static bool readsOtherLanes(scf::ForOp loop) {
+  auto isStore = [](const MemoryUse &use) { return use.isStore; };
+  auto isNumber = [](const MemoryUse &use) { return !use.isVector; };
+  return llvm::any_of(collectMemoryUses(loop), [&](auto &uses) {
+    return llvm::any_of(uses.second, isStore) && llvm::any_of(uses.second, isNumber);
+  });
+}
+
 bool treadle::isOfPanelRows(scf::ForOp loop) {
+  if (readsOtherLanes(loop))
+    return false;
   WalkResult result = loop.walk([&](Operation *op) {
     auto isStrange = [&](Value operand) {
       return isa<VectorType>(operand.getType()) && isOutside(loop, operand);

@@ -19,7 +19,7 @@ namespace treadle {
 bool isIndependent(mlir::scf::ForOp loop);
 
 /// Whether each lane keeps to itself in `loop`, and all of its vectors in memory are whole rows of
-/// 16 numbers: such as panels of weights are made of.
+/// 16 numbers, such as panels of weights are made of, or lie at multiples of 16 in rows of such.
 bool isOfPanelRows(mlir::scf::ForOp loop);
 
 } // namespace treadle

@@ -19,19 +19,18 @@
 using namespace mlir;
 using namespace treadle;
 
-/// Whether an index is a multiple of 16, as its making shows.
-static bool isAligned(Value index) {
+bool treadle::isMultipleOfLanes(Value index) {
   if (std::optional<int64_t> constant = getConstantIntValue(index))
     return *constant % panelWidth == 0;
   if (auto argument = dyn_cast<BlockArgument>(index)) {
     auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
-    return loop && argument == loop.getInductionVar() && isAligned(loop.getLowerBound()) &&
-           isAligned(loop.getStep());
+    return loop && argument == loop.getInductionVar() && isMultipleOfLanes(loop.getLowerBound()) &&
+           isMultipleOfLanes(loop.getStep());
   }
   Operation *op = index.getDefiningOp();
   if (isa<arith::AddIOp, arith::SubIOp>(op))
-    return llvm::all_of(op->getOperands(), isAligned);
-  return isa<arith::MulIOp>(op) && llvm::any_of(op->getOperands(), isAligned);
+    return llvm::all_of(op->getOperands(), isMultipleOfLanes);
+  return isa<arith::MulIOp>(op) && llvm::any_of(op->getOperands(), isMultipleOfLanes);
 }
 
 static int64_t elementsOf(Type type) {
@@ -69,7 +68,7 @@ SharedMemory treadle::findSharedMemory(func::FuncOp kernel) {
   SharedMemory shared;
   auto isStore = [](const MemoryUse &use) { return use.isStore; };
   auto keepsLanesApart = [](const MemoryUse &use) {
-    return use.isVector && use.elements && isAligned(use.indices.back());
+    return use.isVector && use.elements && isMultipleOfLanes(use.indices.back());
   };
   for (auto &[memory, uses] : collectMemoryUses(kernel)) {
     if (llvm::none_of(uses, isStore) || llvm::all_of(uses, isStore))

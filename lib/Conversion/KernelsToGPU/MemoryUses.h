@@ -22,6 +22,9 @@ struct MemoryUse {
   bool isVector, isStore;
 };
 
+/// Whether an index is a multiple of 16, as its making shows.
+bool isMultipleOfLanes(mlir::Value index);
+
 /// All that is inside of `op`, by memory.
 llvm::MapVector<mlir::Value, llvm::SmallVector<MemoryUse>> collectMemoryUses(mlir::Operation *op);
 

@@ -263,5 +263,7 @@ void AttentionEmitter::emitResult(Value row, Value head, Value kvHead) {
 }
 
 void treadle::emitAttention(StageKernel &kernel, AttentionOp op) {
+  if (kernel.isSliced())
+    return emitTeamAttention(kernel, op);
   AttentionEmitter(kernel, op).emit();
 }

@@ -189,6 +189,9 @@ void emitRunningSum(StageKernel &kernel, RunningSumOp op);
 void emitSlice(StageKernel &kernel, SliceOp op);
 void emitWriteState(StageKernel &kernel, WriteStateOp op);
 
+/// Attention in loops that many threads share (AttentionTeam.cpp).
+void emitTeamAttention(StageKernel &kernel, AttentionOp op);
+
 /// The gated delta rule in chunks of rows (see `emitGatedDeltaRule`).
 void emitDeltaChunks(StageKernel &kernel, GatedDeltaRuleOp op);
 

@@ -165,7 +165,8 @@ func::FuncOp KernelTable::create(StageOp stage) {
   std::string name = (noun + "_" + Twine(names[noun]++)).str();
   auto kernel =
       func::FuncOp::create(builder, stage.getLoc(), name, builder.getFunctionType(types, {}));
-  if (options.slices > 1 && isa_and_nonnull<LinearOp, JointLinearOp>(core.getOperation()))
+  if (options.slices > 1 &&
+      isa_and_nonnull<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()))
     kernel->setAttr("treadle.sliced", builder.getUnitAttr());
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());

@@ -1,7 +1,7 @@
 // RUN: treadle-opt %s --split-input-file --convert-kernels-to-gpu --canonicalize | FileCheck %s
 
 // A block runs a tile of a kernel in slices together. Slices go to its 64 quads, whose threads have four lanes each and
-// 16 bytes of memory; what follows goes row by row to its 16 groups. Barriers stand around both.
+// 16 bytes of memory; so do the rows that follow, of memory whose rows are a multiple of 16. Barriers stand around both.
 
 // CHECK-LABEL: func.func @entry
 // CHECK-DAG: %[[THREADS:.*]] = arith.constant 256 : index
@@ -12,8 +12,6 @@
 // CHECK-SAME: known_block_size = array<i32: 256, 1, 1>
 // CHECK-DAG: %[[ZERO:.*]] = arith.constant dense<0.000000e+00> : vector<4xf32>
 // CHECK-DAG: %[[THREAD:.*]] = gpu.thread_id x
-// CHECK-DAG: %[[LANE:.*]] = arith.remui %[[THREAD]], %c16
-// CHECK-DAG: %[[GROUP:.*]] = arith.divui %[[THREAD]], %c16
 // CHECK-DAG: %[[QUAD:.*]] = arith.divui %[[THREAD]], %c4
 // CHECK-DAG: %[[QUARTER:.*]] = arith.remui %[[THREAD]], %c4
 // CHECK: %[[FOUR:.*]] = arith.muli %[[QUARTER]], %c4
@@ -27,10 +25,10 @@
 // CHECK: math.fma %{{.*}}, %{{.*}}, %[[ZERO]] : vector<4xf32>
 // CHECK: vector.store %{{.*}}, %[[PARTIALS]][%[[SLICE]], %c0, %[[FOUR]]] {alignment = 16 : i64}
 // CHECK: gpu.barrier
-// CHECK: scf.for %[[ROW:.*]] = %[[GROUP]] to %c2 step %c16 {
-// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (f32)
-// CHECK: memref.load %[[PARTIALS]][%{{.*}}, %[[ROW]], %[[LANE]]]
-// CHECK: memref.store %{{.*}}, %[[Y]][%[[ROW]],
+// CHECK: scf.for %[[ROW:.*]] = %[[QUAD]] to %c2 step %c64 {
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<4xf32>)
+// CHECK: vector.load %[[PARTIALS]][%{{.*}}, %[[ROW]], %[[FOUR]]]
+// CHECK: vector.store %{{.*}}, %[[Y]][%[[ROW]], %{{.*}}] {alignment = 16 : i64}
 // CHECK-NOT: gpu.barrier
 // CHECK: gpu.return
 func.func private @product_0(%x: memref<2x64xf32>, %w: memref<9x64x16xf32>, %y: memref<2x144xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
@@ -143,6 +141,39 @@ func.func private @chains_0(%x: memref<64x16xf32>, %y: memref<16xf32>, %z: memre
   scf.for %i = %c0 to %c64 step %c8 {
     %a = vector.load %x[%i, %c0] : memref<64x16xf32>, vector<16xf32>
     vector.store %a, %z[%i] : memref<80xf32>, vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Where rows are no multiple of 16, or vectors start elsewhere, or a lane is read by others, iterations go to groups.
+
+// CHECK: gpu.func @odd_0
+// CHECK: %[[GROUP:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: scf.for %{{.*}} = %[[GROUP]] to %c64 step %c16 {
+// CHECK: scf.for %{{.*}} = %[[GROUP]] to %c64 step %c16 {
+// CHECK: scf.for %{{.*}} = %[[GROUP]] to %c64 step %c16 {
+// CHECK: gpu.return
+func.func private @odd_0(%x: memref<64x24xf32>, %y: memref<64x32xf32>, %z: memref<64x32xf32>, %u: memref<64x32xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %c64 = arith.constant 64 : index
+  scf.for %i = %c0 to %c64 step %c1 {
+    %a = vector.load %x[%i, %c0] : memref<64x24xf32>, vector<16xf32>
+    vector.store %a, %u[%i, %c0] : memref<64x32xf32>, vector<16xf32>
+  }
+  scf.for %i = %c0 to %c64 step %c1 {
+    %a = vector.load %y[%i, %c8] : memref<64x32xf32>, vector<16xf32>
+    vector.store %a, %u[%i, %c0] : memref<64x32xf32>, vector<16xf32>
+  }
+  scf.for %i = %c0 to %c64 step %c1 {
+    %a = vector.load %y[%i, %c0] : memref<64x32xf32>, vector<16xf32>
+    vector.store %a, %z[%i, %c0] : memref<64x32xf32>, vector<16xf32>
+    %b = memref.load %z[%i, %c1] : memref<64x32xf32>
+    %c = vector.broadcast %b : f32 to vector<16xf32>
+    vector.store %c, %u[%i, %c0] : memref<64x32xf32>, vector<16xf32>
   }
   return
 }

@@ -1,11 +1,14 @@
 """Attention of compiled libraries against the reference, with a second lane of keys and values, a bias, and without."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from judge import BF16_TOLERANCE
+import treadle
+from judge import BF16_TOLERANCE, relative_error
 from numpy.typing import NDArray
 from pairwise import Row, covering_rows
 from single_op import TOLERANCE, SingleOp, check
@@ -13,6 +16,7 @@ from treadle import reference
 from treadle.reference import STORAGES, round_to
 
 Compile = Callable[..., None]
+Options = dict[str, Any]
 
 
 ROWS = covering_rows(
@@ -30,8 +34,21 @@ ROWS = covering_rows(
 )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_attention(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+# Keys that a GPU's session gets from the CPU's, so that it runs few rows behind two spans; the last of them end the second.
+BEFORE, BEHIND = 1018, 12
+
+
+@dataclass(frozen=True)
+class Attention:
+    """An op, what it should answer, and its mask."""
+
+    op: SingleOp
+    expected: Callable[..., NDArray]
+    mask: NDArray
+    tolerance: float
+
+
+def attention(row: Row) -> Attention:
     (heads, kv_heads, width, count), lane, element = row["size"], row["lane"], row["element"]
     columns = kv_heads * width
     generator = np.random.default_rng(3)
@@ -72,4 +89,45 @@ def test_attention(row: Row, compile_library: Compile, tmp_path: Path) -> None:
 
     # An exponential in float32 may round to the other neighbour among bfloat16.
     tolerance = TOLERANCE if element == "f32" else BF16_TOLERANCE
-    check(op, expected, compile_library, tmp_path, mask, tolerance, typical=TOLERANCE)
+    return Attention(op, expected, mask, tolerance)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_attention(row: Row, compile_library: Compile, tmp_path: Path, on_device: Options) -> None:
+    if on_device:
+        # Each row has a block of threads, which the CPU runs one by one.
+        *sizes, count = row["size"]
+        row = row | {"size": (*sizes, min(count, 37))}
+    case = attention(row)
+    check(
+        case.op, case.expected, compile_library, tmp_path, case.mask, case.tolerance, typical=TOLERANCE, **on_device
+    )
+
+
+@pytest.mark.parametrize(("element", "lane"), [("f32", "past"), ("bf16", "own")])
+def test_spans_on_a_gpu(
+    element: str, lane: str, compile_library: Compile, tmp_path: Path, driver_file: Path
+) -> None:
+    """Behind two spans the bits are the same as well, however the rows are cut."""
+    count = BEFORE + BEHIND
+    row = {"size": (3, 1, 16, count), "lane": lane, "element": element, "masked": True, "biased": False}
+    case = attention(row)
+    load = {"device": "cuda", "cuda_driver": driver_file}
+    ids = np.arange(count)
+    with case.op.library(compile_library, tmp_path, load, target="cpu,cuda", gpu="emulated") as cuda:
+        with treadle.load(tmp_path / "op.so") as cpu, cpu.session() as session:
+            session.forward(ids[:BEFORE], case.mask[:BEFORE], logits="none")
+            blob = session.save()
+            expected = case.op.outputs(session.forward(ids[BEFORE:], case.mask[BEFORE:], logits="all"))
+        found = []
+        for lengths in ([BEHIND], [1] * BEHIND, [5, BEHIND - 5]):
+            with cuda.session(poison=True) as session:
+                session.load(blob)
+                start, parts = BEFORE, []
+                for length in lengths:
+                    part = slice(start, start + length)
+                    parts.append(session.forward(ids[part], case.mask[part], logits="all"))
+                    start += length
+            found.append(case.op.outputs(np.concatenate(parts)))
+    assert all(other.tobytes() == found[0].tobytes() for other in found)
+    assert relative_error(found[0], expected) <= 2 * case.tolerance

@@ -41,8 +41,9 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
 
         scf.for %i = %a to %b step %s  =>  scf.for %i = %a + group * s to %b step groups * s
 
-    or, if each lane keeps to itself and all vectors are whole rows of 16, as those of panels, to
-    quads: four threads with four lanes each, 16 bytes of memory. `gpu.barrier` stands around every
+    or, if each lane keeps to itself and all vectors are whole rows of 16, as those of panels, or
+    start at multiples of 16 in rows of such a length, to quads: four threads with four lanes each,
+    16 bytes of memory. `gpu.barrier` stands around every
     store to memory that is loaded as well, and around a loop with such stores that is dealt out.
 
     An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
