@@ -27,16 +27,37 @@ static bool isOutside(scf::ForOp loop, Value value) {
   return !loop->isAncestor(value.getParentBlock()->getParentOp());
 }
 
-/// Whether `index` is the loop's variable, but for a distance that is the same in all iterations.
-static bool movesWith(scf::ForOp loop, Value index) {
+/// The most that `index` may be, if it is the variable of a loop with known borders, none of them
+/// below 0.
+static std::optional<int64_t> getMost(Value index) {
+  auto argument = dyn_cast<BlockArgument>(index);
+  auto loop = argument ? dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp()) : scf::ForOp();
+  if (!loop || index != loop.getInductionVar())
+    return std::nullopt;
+  std::optional<int64_t> begin = getConstantIntValue(loop.getLowerBound());
+  std::optional<int64_t> end = getConstantIntValue(loop.getUpperBound());
+  std::optional<int64_t> step = getConstantIntValue(loop.getStep());
+  if (!begin || !end || !step || *begin < 0 || *end <= *begin)
+    return std::nullopt;
+  return *begin + (*end - 1 - *begin) / *step * *step;
+}
+
+/// If `index` is the loop's variable, but for a distance that is the same in all iterations and the
+/// variables of loops inside: the most that the latter are.
+static std::optional<int64_t> movesWith(scf::ForOp loop, Value index) {
   if (index == loop.getInductionVar())
-    return true;
+    return 0;
   Operation *op = index.getDefiningOp();
   if (!op || !isa<arith::AddIOp, arith::SubIOp>(op))
-    return false;
+    return std::nullopt;
   Value a = op->getOperand(0), b = op->getOperand(1);
-  return (movesWith(loop, a) && isOutside(loop, b)) ||
-         (isa<arith::AddIOp>(op) && isOutside(loop, a) && movesWith(loop, b));
+  if (isa<arith::AddIOp>(op) && !movesWith(loop, a))
+    std::swap(a, b);
+  std::optional<int64_t> before = movesWith(loop, a);
+  if (!before || isOutside(loop, b))
+    return before;
+  std::optional<int64_t> most = getMost(b);
+  return most && isa<arith::AddIOp>(op) ? std::optional(*before + *most) : std::nullopt;
 }
 
 /// Whether a dimension exists at whose index all of `accesses`, of one memory, move with the loop,
@@ -45,11 +66,12 @@ static bool keepApart(scf::ForOp loop, ArrayRef<MemoryUse> accesses) {
   std::optional<int64_t> step = getConstantIntValue(loop.getStep());
   for (unsigned dim = 0, e = accesses.front().indices.size(); dim < e; ++dim) {
     Value index = accesses.front().indices[dim];
-    int64_t reach = dim + 1 == e ? accesses.front().elements : 1;
+    int64_t elements = dim + 1 == e ? accesses.front().elements : 1;
     auto isAlike = [&](const MemoryUse &use) {
-      return use.elements && use.indices[dim] == index && (dim + 1 < e || use.elements <= reach);
+      return use.elements && use.indices[dim] == index && (dim + 1 < e || use.elements <= elements);
     };
-    if (step && *step >= reach && movesWith(loop, index) && llvm::all_of(accesses, isAlike))
+    std::optional<int64_t> distance = movesWith(loop, index);
+    if (step && distance && *step >= *distance + elements && llvm::all_of(accesses, isAlike))
       return true;
   }
   return false;

@@ -14,8 +14,8 @@
 namespace treadle {
 
 /// Whether the iterations of `loop` may run in any order and at the same time: it carries nothing,
-/// and what an iteration stores lies at a place that moves with the iteration and is all that it
-/// loads of that memory.
+/// and what an iteration stores lies at a place that moves with the iteration, maybe within the
+/// reach of a loop inside, and is all that it loads of that memory.
 bool isIndependent(mlir::scf::ForOp loop);
 
 /// Whether each lane keeps to itself in `loop`, and all of its vectors in memory are whole rows of

@@ -23,28 +23,25 @@ void treadle::emitLayerNorm(StageKernel &kernel, LayerNormOp op) {
   int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1) / groups;
   bool isShared = op.getWeight().getType().getShape()[0] == columns;
 
-  auto normalise = [&](Value row, Value group) {
-    Value origin = b.mul(group, b.index(columns));
+  auto normalise = [&](Value row, Value origin) {
     auto load = [&](Value column, Value mask) {
       return b.load(input, {row, b.add(origin, column)}, mask);
     };
-    SmallVector<Value> sum =
-        b.forLanes(columns, {b.splat(0.0f)},
-                   [&](Value column, Value mask, ValueRange s) -> SmallVector<Value> {
-                     return {arith::AddFOp::create(b, s[0], load(column, mask))};
-                   });
+    SmallVector<Value> sum = sumColumns(
+        kernel, columns, 1, [&](Value column, Value mask, ValueRange s) -> SmallVector<Value> {
+          return {arith::AddFOp::create(b, s[0], load(column, mask))};
+        });
     Value mean = b.broadcast(arith::DivFOp::create(b, b.reduceSum(sum[0]), b.f32(columns)));
     auto centre = [&](Value column, Value mask) -> Value {
       return arith::SubFOp::create(b, load(column, mask), mean);
     };
-    SmallVector<Value> squares =
-        b.forLanes(columns, {b.splat(0.0f)},
-                   [&](Value column, Value mask, ValueRange s) -> SmallVector<Value> {
-                     Value x = centre(column, mask);
-                     if (mask) // the lanes behind the group
-                       x = arith::SelectOp::create(b, mask, x, b.splat(0.0f));
-                     return {b.fma(x, x, s[0])};
-                   });
+    SmallVector<Value> squares = sumColumns(
+        kernel, columns, 1, [&](Value column, Value mask, ValueRange s) -> SmallVector<Value> {
+          Value x = centre(column, mask);
+          if (mask) // the lanes behind the group
+            x = arith::SelectOp::create(b, mask, x, b.splat(0.0f));
+          return {b.fma(x, x, s[0])};
+        });
     Value variance = arith::DivFOp::create(b, b.reduceSum(squares[0]), b.f32(columns));
     variance = arith::AddFOp::create(b, variance, b.f32(op.getEps().convertToFloat()));
     Value scale = b.broadcast(
@@ -63,6 +60,7 @@ void treadle::emitLayerNorm(StageKernel &kernel, LayerNormOp op) {
     });
   };
   b.loop(kernel.begin(0), kernel.end(0), 1, [&](Value row) {
-    b.loop(b.index(0), b.index(groups), 1, [&](Value group) { normalise(row, group); });
+    b.loop(b.index(0), b.index(groups * columns), columns,
+           [&](Value origin) { normalise(row, origin); });
   });
 }

@@ -41,21 +41,21 @@ struct Group {
 
 /// Sums of squares of x^1, x^2, ... of the `columns` columns of each group, each over 16 partials
 /// by column mod 16: all powers of a group, then those of the next.
-static SmallVector<Value> emitSquares(LaneBuilder &b, Value input, ArrayRef<Group> groups,
+static SmallVector<Value> emitSquares(StageKernel &kernel, Value input, ArrayRef<Group> groups,
                                       int64_t columns, int64_t powers = 1) {
-  SmallVector<Value> zeros(groups.size() * powers, b.splat(0.0f));
-  return b.forLanes(
-      columns, zeros, [&](Value column, Value mask, ValueRange sums) -> SmallVector<Value> {
-        SmallVector<Value> next;
-        for (auto [i, group] : llvm::enumerate(groups)) {
-          Value x = b.load(input, {group.row, b.add(group.origin, column)}, mask);
-          for (auto [exponent, sum] : llvm::enumerate(sums.slice(i * powers, powers))) {
-            Value y = power(b, x, exponent + 1);
-            next.push_back(b.fma(y, y, sum));
-          }
-        }
-        return next;
-      });
+  LaneBuilder &b = kernel.builder();
+  auto add = [&](Value column, Value mask, ValueRange sums) -> SmallVector<Value> {
+    SmallVector<Value> next;
+    for (auto [i, group] : llvm::enumerate(groups)) {
+      Value x = b.load(input, {group.row, b.add(group.origin, column)}, mask);
+      for (auto [exponent, sum] : llvm::enumerate(sums.slice(i * powers, powers))) {
+        Value y = power(b, x, exponent + 1);
+        next.push_back(b.fma(y, y, sum));
+      }
+    }
+    return next;
+  };
+  return sumColumns(kernel, columns, groups.size() * powers, add);
 }
 
 /// Runs over groups of columns of the tile's rows: the same group of several rows at once where
@@ -66,10 +66,10 @@ static void forGroups(StageKernel &kernel, int64_t groups, int64_t columns,
   LaneBuilder &b = kernel.builder();
   int64_t rowsAtOnce = kernel.hasWholeGranules() && kernel.tileSize(0) % several == 0 ? several : 1;
   b.loop(kernel.begin(0), kernel.end(0), rowsAtOnce, [&](Value row) {
-    b.loop(b.index(0), b.index(groups), 1, [&](Value group) {
+    b.loop(b.index(0), b.index(groups * columns), columns, [&](Value origin) {
       SmallVector<Group> together;
       for (int64_t r = 0; r < rowsAtOnce; ++r)
-        together.push_back({b.add(row, b.index(r)), b.mul(group, b.index(columns))});
+        together.push_back({b.add(row, b.index(r)), origin});
       body(together);
     });
   });
@@ -85,7 +85,7 @@ void treadle::emitRMSNorm(StageKernel &kernel, RMSNormOp op) {
 
   forGroups(kernel, numGroups, columns, [&](ArrayRef<Group> groups) {
     SmallVector<Value> scales;
-    for (Value squares : emitSquares(b, input, groups, columns))
+    for (Value squares : emitSquares(kernel, input, groups, columns))
       scales.push_back(emitScale(b, squares, columns, op.getEps(), 1.0f));
     b.forLanes(columns, [&](Value column, Value mask) {
       for (auto [group, scale] : llvm::zip(groups, scales)) {
@@ -109,7 +109,7 @@ void treadle::emitL2Norm(StageKernel &kernel, L2NormOp op) {
 
   forGroups(kernel, numGroups, columns, [&](ArrayRef<Group> groups) {
     SmallVector<Value> scales;
-    for (Value squares : emitSquares(b, input, groups, columns))
+    for (Value squares : emitSquares(kernel, input, groups, columns))
       scales.push_back(emitScale(b, squares, 1, op.getEps(), op.getScale().convertToFloat()));
     b.forLanes(columns, [&](Value column, Value mask) {
       for (auto [group, scale] : llvm::zip(groups, scales)) {
@@ -132,7 +132,7 @@ void treadle::emitPolyNorm(StageKernel &kernel, PolyNormOp op) {
 
   forGroups(kernel, 1, columns, [&](ArrayRef<Group> groups) {
     SmallVector<Value> factors; // of x, x^2, x^3 of each group
-    for (auto [i, sum] : llvm::enumerate(emitSquares(b, input, groups, columns, powers))) {
+    for (auto [i, sum] : llvm::enumerate(emitSquares(kernel, input, groups, columns, powers))) {
       Value place = b.index(powers - 1 - i % powers);
       Value w = b.broadcast(memref::LoadOp::create(b, weight, ValueRange{place}));
       factors.push_back(arith::MulFOp::create(b, w, emitScale(b, sum, columns, op.getEps(), 1.0f)));

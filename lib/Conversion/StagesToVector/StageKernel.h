@@ -195,6 +195,19 @@ void emitTeamAttention(StageKernel &kernel, AttentionOp op);
 /// The gated delta rule in chunks of rows (see `emitGatedDeltaRule`).
 void emitDeltaChunks(StageKernel &kernel, GatedDeltaRuleOp op);
 
+/// Columns from which on a row is long: on a machine with many threads it has slices.
+constexpr int64_t longRow = 1024;
+
+/// Adds 16 columns of a row, some of which may be masked off, to some sums.
+using AddColumns = llvm::function_ref<llvm::SmallVector<mlir::Value>(
+    mlir::Value column, mlir::Value mask, mlir::ValueRange sums)>;
+
+/// `count` sums over the columns of a row, each of 16 partials by column mod 16. Where products
+/// have slices, a long row has some, too: slice s of 16 takes the vectors of columns s, s + 16,
+/// ..., and slices are added in order, so that many threads may share the row.
+llvm::SmallVector<mlir::Value> sumColumns(StageKernel &kernel, int64_t columns, int64_t count,
+                                          AddColumns addColumns);
+
 struct CosSin {
   mlir::Value cos, sin;
 };

@@ -41,6 +41,7 @@ private:
   static StageOp openRows(StageOp stage);
   static llvm::hash_code hash(StageOp stage);
   static bool areEqual(StageOp a, StageOp b);
+  static bool hasManyParts(StageOp stage);
   func::FuncOp create(StageOp stage);
 
   ModuleOp module;
@@ -151,6 +152,19 @@ func::FuncOp KernelTable::lookupOrCreate(StageOp given) {
   return kernel;
 }
 
+/// Whether a tile has parts for many threads: slices of products, keys, or the columns of a long
+/// row.
+bool KernelTable::hasManyParts(StageOp stage) {
+  StageCoreOpInterface core = stage.getCore();
+  if (!core)
+    return false;
+  if (isa<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()))
+    return true;
+  auto isLong = [](Type type) { return cast<RankedTensorType>(type).getDimSize(1) >= longRow; };
+  return isa<RMSNormOp, LayerNormOp, L2NormOp, PolyNormOp, FanOp>(core.getOperation()) &&
+         stage.getTile()->getSizes()[0] == 1 && llvm::all_of(stage.getResultTypes(), isLong);
+}
+
 func::FuncOp KernelTable::create(StageOp stage) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   SmallVector<Type> types;
@@ -165,8 +179,7 @@ func::FuncOp KernelTable::create(StageOp stage) {
   std::string name = (noun + "_" + Twine(names[noun]++)).str();
   auto kernel =
       func::FuncOp::create(builder, stage.getLoc(), name, builder.getFunctionType(types, {}));
-  if (options.slices > 1 &&
-      isa_and_nonnull<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()))
+  if (options.slices > 1 && hasManyParts(stage))
     kernel->setAttr("treadle.sliced", builder.getUnitAttr());
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());

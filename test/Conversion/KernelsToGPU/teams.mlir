@@ -177,3 +177,44 @@ func.func private @odd_0(%x: memref<64x24xf32>, %y: memref<64x32xf32>, %z: memre
   }
   return
 }
+
+// -----
+
+// Heads of 32 columns, each of which a loop inside runs through: heads go to groups. The next loop runs into the head
+// behind its own, and stays with all groups.
+
+// CHECK: gpu.func @heads_0
+// CHECK: %[[GROUP:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: %[[OWN:.*]] = arith.muli %[[GROUP]], %c32
+// CHECK: scf.for %[[HEAD:.*]] = %[[OWN]] to %c96 step %c512 {
+// CHECK: scf.for %{{.*}} = %c0 to %c32 step %c16 {
+// CHECK: memref.store
+// CHECK: scf.for %{{.*}} = %c0 to %c96 step %c32 {
+// CHECK: scf.for %{{.*}} = %{{.*}} to %c48 step %c256 {
+// CHECK: gpu.return
+func.func private @heads_0(%x: memref<1x96xf32>, %y: memref<1x144xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %c48 = arith.constant 48 : index
+  %c96 = arith.constant 96 : index
+  scf.for %head = %c0 to %c96 step %c32 {
+    %scale = vector.load %x[%c0, %head] : memref<1x96xf32>, vector<16xf32>
+    scf.for %column = %c0 to %c32 step %c16 {
+      %place = arith.addi %head, %column : index
+      %a = vector.load %x[%c0, %place] : memref<1x96xf32>, vector<16xf32>
+      %b = arith.mulf %a, %scale : vector<16xf32>
+      %c = vector.shuffle %b, %b [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+      vector.store %c, %y[%c0, %place] : memref<1x144xf32>, vector<16xf32>
+    }
+  }
+  scf.for %head = %c0 to %c96 step %c32 {
+    scf.for %column = %c0 to %c48 step %c16 {
+      %place = arith.addi %head, %column : index
+      %a = vector.load %x[%c0, %head] : memref<1x96xf32>, vector<16xf32>
+      %c = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+      vector.store %c, %y[%c0, %place] : memref<1x144xf32>, vector<16xf32>
+    }
+  }
+  return
+}

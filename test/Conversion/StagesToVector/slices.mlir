@@ -3,6 +3,8 @@
 treadle.weight @a : !treadle.weight<48x100xf32, panels> from ["a"]
 treadle.weight @b : !treadle.weight<48x70xbf16, panels> from ["b"]
 treadle.weight @c : !treadle.weight<48x4xf32, panels> from ["c"]
+treadle.weight @long : !treadle.weight<2072xf32, plain> from ["long"]
+treadle.weight @short : !treadle.weight<992xf32, plain> from ["short"]
 treadle.weight @n : !treadle.weight<16x48xf32, panels> from ["n"]
 treadle.weight @q : !treadle.weight<96x32xf32, panels> from ["q"]
 treadle.weight @k : !treadle.weight<32x32xf32, panels> from ["k"]
@@ -129,4 +131,34 @@ func.func @small_before(%x: tensor<1x4xf32>) -> tensor<1x16xf32> attributes {tre
   %small = treadle.linear %x, %c : (tensor<1x4xf32>, !treadle.weight<48x4xf32, panels>) -> tensor<1x48xf32>
   %y = treadle.linear %small, %n : (tensor<1x48xf32>, !treadle.weight<16x48xf32, panels>) -> tensor<1x16xf32>
   return %y : tensor<1x16xf32>
+}
+
+// A long row has slices, too: eight of its 129 vectors of columns for each of 16, one more for the first, and the last
+// columns behind their sum. Here a block has the row; short rows are one chain.
+// CHECK-LABEL: func.func private @rms_norm_0
+// CHECK-SAME: treadle.sliced
+// CHECK-DAG: %[[PARTIALS:.*]] = memref.alloca() {{.*}} : memref<16x1x16xf32>
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c16 step %c1 {
+// CHECK: %[[SUM:.*]] = scf.for %{{.*}} = %c0 to %c8 step %c1 iter_args
+// CHECK: vector.load
+// CHECK: %[[BEHIND:.*]] = arith.addi %[[SLICE]], %c128
+// CHECK: %[[SUM_OF_ALL:.*]] = scf.for %{{.*}} = %[[BEHIND]] to %c129 step %c16 iter_args(%{{.*}} = %[[SUM]])
+// CHECK: vector.store %[[SUM_OF_ALL]], %[[PARTIALS]][%[[SLICE]], %c0, %c0]
+// CHECK: %[[TOTAL:.*]] = scf.for %[[SLICE:.*]] = %c0 to %c16 step %c1 iter_args
+// CHECK: vector.load %[[PARTIALS]][%[[SLICE]], %c0, %c0]
+// CHECK: vector.maskedload %{{.*}}[%{{.*}}, %c2064]
+// CHECK: vector.fma %{{.*}}, %{{.*}}, %[[TOTAL]]
+// CHECK: return
+// CHECK-LABEL: func.func private @rms_norm_1
+// CHECK-NOT: treadle.sliced
+// CHECK-NOT: memref.alloca
+// CHECK: scf.for %{{.*}} = %c0 to %c992 step %c16 iter_args
+// CHECK: return
+func.func @long_and_short(%x: tensor<128x2072xf32>) -> tensor<128x992xf32> attributes {treadle.entry = #treadle.entry<head, rows = 128>} {
+  %l = treadle.get_weight @long : !treadle.weight<2072xf32, plain>
+  %s = treadle.get_weight @short : !treadle.weight<992xf32, plain>
+  %y = treadle.rms_norm %x, %l {eps = 1.0e-5 : f32} : (tensor<128x2072xf32>, !treadle.weight<2072xf32, plain>) -> tensor<128x2072xf32>
+  %z = treadle.slice %y {groups = 1 : i64, offset = 0 : i64, size = 992 : i64} : (tensor<128x2072xf32>) -> tensor<128x992xf32>
+  %u = treadle.rms_norm %z, %s {eps = 1.0e-5 : f32} : (tensor<128x992xf32>, !treadle.weight<992xf32, plain>) -> tensor<128x992xf32>
+  return %u : tensor<128x992xf32>
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,46 @@ def test_rms_norm(row: Row, compile_library: Compile, tmp_path: Path) -> None:
         {"weight": Weight(normal(2, width if row["shared"] else columns))},
     )
     check(op, lambda x, weight: reference.rms_norm(x, weight, 1e-2, groups, offset), compile_library, tmp_path)
+
+
+# By name: an op with weights %weight and %bias, and its reference.
+LONG_NORMS: dict[str, tuple[str, Callable[..., NDArray]]] = {
+    "rms_norm": (
+        "rms_norm %x, %weight {eps = 1.0e-2 : f32} : ($x, $weight)",
+        lambda x, weight, bias: reference.rms_norm(x, weight, 1e-2),
+    ),
+    "layer_norm": (
+        "layer_norm %x, %weight, %bias {eps = 1.0e-2 : f32} : ($x, $weight, $bias)",
+        lambda x, weight, bias: reference.layer_norm(x, weight, bias, 1e-2),
+    ),
+    "poly_norm": (
+        "poly_norm %x, %weight, %bias {eps = 1.0e-2 : f32} : ($x, $weight, $bias)",
+        lambda x, weight, bias: reference.poly_norm(x, weight, bias, 1e-2),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "columns"), [("rms_norm", 1040), ("layer_norm", 1030), ("poly_norm", 1536)])
+def test_long_rows(
+    name: str, columns: int, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]
+) -> None:
+    """Rows that many threads of a GPU share, alone and in front of a product: of few rows it has the norm in it."""
+    text, norm = LONG_NORMS[name]
+    is_poly = name == "poly_norm"
+    op = SingleOp(
+        f"""%n = treadle.{text} -> $x
+    %y = treadle.linear %n, %m : ($x, $m) -> $y""",
+        8,
+        {"x": normal(1, 18, columns) * 2},
+        {
+            "m": Weight(normal(3, 8, columns) / columns**0.5, "panels"),
+            "weight": Weight(np.array([0.4, -0.7, 1.1]) if is_poly else normal(2, columns)),
+            "bias": Weight(np.array(0.3) if is_poly else normal(4, columns)),
+        },
+    )
+    check(
+        op, lambda x, m, weight, bias: norm(x, weight, bias) @ m.T, compile_library, tmp_path, **on_device
+    )
 
 
 @pytest.mark.parametrize(("groups", "width", "count", "scale"), [(1, 37, 21, 1.0), (3, 7, 150, 0.375), (2, 32, 20, 1.0)])
