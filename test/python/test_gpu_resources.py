@@ -1,0 +1,154 @@
+"""What the kernels of published models take of a GPU's multiprocessor, as ptxas says, and how wide they read weights.
+
+Nothing here runs a kernel: bounds are today's, which may only get better.
+"""
+
+import os
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_cuda import PTXAS
+
+pytestmark = pytest.mark.skipif(not PTXAS, reason="no ptxas")
+
+WARP = 32
+# Of a multiprocessor: bytes of shared memory for all of its blocks, each of which takes 1 KB more than it asks for.
+SHARED = {"sm_80": 164 << 10, "sm_90a": 228 << 10}
+REGISTERS, WARPS, BLOCKS, RESERVED = 65536, 64, 32, 1 << 10
+# Units in which registers are given to a warp and shared memory to a block, and parts that warps are spread over.
+REGISTER_UNIT, SHARED_UNIT, QUARTERS = 256, 128, 4
+
+
+@dataclass(frozen=True)
+class Kernel:
+    name: str
+    threads: int
+    registers: int
+    shared: int
+    stack: int
+    spilled: int
+
+    def blocks(self, gpu: str) -> int:
+        """That a multiprocessor runs at once: the "CUDA Occupancy Calculator" of NVIDIA's toolkit."""
+        warps = -(-self.threads // WARP)
+        of_warp = -(-self.registers * WARP // REGISTER_UNIT) * REGISTER_UNIT
+        by_registers = REGISTERS // of_warp // QUARTERS * QUARTERS // warps
+        shared = -(-(self.shared + RESERVED) // SHARED_UNIT) * SHARED_UNIT
+        return min(by_registers, SHARED[gpu] // shared, WARPS // warps, BLOCKS)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Of the kernels of a kind: registers and bytes of shared memory at most, warps of a multiprocessor at least."""
+
+    registers: int
+    shared: int
+    warps: int
+
+
+# By kind of kernel, over all models and levels below. Registers are given by eights. Attention of a decode step has a
+# block for each key head, of which a multiprocessor gets one at most: its registers hold what is under way.
+BOUNDS = {
+    "attention": Bound(255, 40192, 8),
+    "linear": Bound(96, 16640, 16),
+    "joint_linear": Bound(80, 16640, 24),
+    "norm": Bound(56, 3072, 32),
+    "gated_delta_rule": Bound(144, 42240, 12),
+    "other": Bound(168, 49152, 12),
+}
+# Llama on both levels, the others on the newer.
+MODELS = [("llama/1b", "sm_80")] + [
+    (model, "sm_90a") for model in ("llama/1b", "miniaxion/0.9m", "nanohammer/1.5b", "neollm/110m", "om/356m")
+]
+
+
+@pytest.fixture(scope="module", params=MODELS, ids="-".join)
+def code(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: Path
+) -> Iterator[tuple[str, Path]]:
+    """A level, and a folder with what was compiled for it."""
+    model, gpu = request.param
+    folder = tmp_path_factory.mktemp("code")
+    path = os.pathsep.join([str(Path(PTXAS or "").parent), os.environ["PATH"]])
+    command = [programs / "treadle-compile", ROOT / f"models/{model}.json", "--dtype=bf16", "--weights-mode=external"]
+    command += ["--target=cpu,cuda", f"--gpu={gpu}", "--rows=1,128", f"--dump-phases={folder}", "-o", folder / "m.so"]
+    subprocess.run(command, check=True, env=os.environ | {"PATH": path})
+    yield gpu, folder
+
+
+def kernels(gpu: str, folder: Path) -> list[Kernel]:
+    ptx = (folder / f"binary.{gpu}.ptx").read_text()
+    threads = dict(re.findall(r"\.entry (\w+)\([^{]*?\.maxntid (\d+)", ptx))
+    lines = (folder / f"binary.{gpu}.txt").read_text().splitlines()
+    found = [(line.split(":")[0], [int(number) for number in re.findall(r" (\d+) ", line)]) for line in lines]
+    return [Kernel(name, int(threads[name]), *numbers) for name, numbers in found]
+
+
+def kind(name: str) -> str:
+    noun = re.sub(r"_\d+$", "", name)
+    return noun if noun in BOUNDS else "norm" if noun.endswith("_norm") else "other"
+
+
+def test_kernels_fit_their_multiprocessor(code: tuple[str, Path]) -> None:
+    gpu, folder = code
+    found: dict[str, list[Kernel]] = defaultdict(list)
+    for kernel in kernels(gpu, folder):
+        assert kernel.spilled == 0, kernel
+        found[kind(kernel.name)].append(kernel)
+    for name, alike in found.items():
+        registers, shared = max(k.registers for k in alike), max(k.shared for k in alike)
+        warps = min(k.blocks(gpu) * -(-k.threads // WARP) for k in alike)
+        print(f"{name}: at most {registers} registers, {shared} bytes of shared memory, at least {warps} warps")
+        bound = BOUNDS[name]
+        for k in alike:
+            assert k.registers <= bound.registers and k.shared <= bound.shared, k
+            assert k.blocks(gpu) * -(-k.threads // WARP) >= bound.warps, (k, k.blocks(gpu))
+
+
+def panel_arguments(folder: Path) -> dict[str, set[int]]:
+    """The parameters of each kernel that are matrices in panels: [panels][words][16 outputs]."""
+    found = {}
+    for name, arguments in re.findall(r"gpu\.func @(\w+)\((.*?)\) *(?:workgroup|kernel)", (folder / "kernels.gpu.mlir").read_text()):
+        types = re.findall(r"%\w+: ([^,]+(?:<[^>]*>)?)", arguments)
+        found[name] = {i for i, text in enumerate(types) if re.fullmatch(r"memref<(\d+x)+16x(f32|i32)>", text)}
+    return found
+
+
+def loads(function: str, name: str) -> Iterator[tuple[int, set[int]]]:
+    """The bytes of each load from global memory of a kernel's PTX, and the parameters that its address is made of."""
+    origins: dict[str, set[int]] = defaultdict(set)
+    instructions = [line.strip().rstrip(";") for line in function.splitlines()]
+    for register, number in re.findall(rf"ld\.param\.b64 \s*(%rd\d+), \[{name}_param_(\d+)\]", function):
+        origins[register] = {int(number)}
+    changed = True
+    while changed:
+        changed = False
+        for line in instructions:
+            target, *sources = re.findall(r"%rd\d+", line) or [""]
+            if not target or line.startswith(("ld.", "st.")):
+                continue
+            before = len(origins[target])
+            origins[target] |= set().union(*(origins[source] for source in sources))
+            changed |= len(origins[target]) > before
+    for line in instructions:
+        if match := re.match(r"ld\.global(?:\.nc)?(?:\.L\w+)*(?:\.v(\d))?\.[busf](\d+) .*\[(%rd\d+)", line):
+            yield int(match[1] or 1) * int(match[2]) // 8, origins[match[3]]
+
+
+def test_products_read_weights_by_16_bytes(code: tuple[str, Path]) -> None:
+    gpu, folder = code
+    ptx, panels, read = (folder / f"binary.{gpu}.ptx").read_text(), panel_arguments(folder), 0
+    for name, function in re.findall(r"\.entry (\w+)\((.*?)\n}", ptx, re.DOTALL):
+        if kind(name) not in ("linear", "joint_linear"):
+            continue
+        widths = [width for width, origins in loads(function, name) if origins & panels[name]]
+        assert widths and min(widths) >= 16, (name, widths)
+        read += len(widths)
+    print(f"{read} loads of weights")
+    assert read > 0
