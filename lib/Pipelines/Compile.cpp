@@ -238,6 +238,11 @@ Error Compilation::makeGPUKernels() {
   buildStagesToGPUPipeline(passes);
   if (failed(passes.run(*gpuModule)))
     return makeError("cannot make GPU kernels");
+  // A session's arena serves both.
+  for (auto entry : module->getOps<func::FuncOp>())
+    if (auto ours = gpuModule->lookupSymbol<func::FuncOp>(entry.getName()))
+      if (Attribute bytes = ours->getAttr("treadle.arena_bytes"))
+        entry->setAttr("treadle.arena_bytes", bytes);
   if (options.dumpPhases.empty())
     return Error::success();
   std::string text;

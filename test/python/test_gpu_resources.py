@@ -52,10 +52,10 @@ class Bound:
     warps: int
 
 
-# By kind of kernel, over all models and levels below. Registers are given by eights. Attention of a decode step has a
-# block for each key head, of which a multiprocessor gets one at most: its registers hold what is under way.
+# By kind of kernel, over all models and levels below. Registers are given by eights. Attention of a decode step has
+# few blocks, of which a multiprocessor gets one at most: its registers hold what is under way.
 BOUNDS = {
-    "attention": Bound(255, 40192, 8),
+    "attention": Bound(255, 38144, 8),
     "linear": Bound(96, 16640, 16),
     "joint_linear": Bound(80, 16640, 24),
     "norm": Bound(56, 3072, 32),
@@ -91,7 +91,7 @@ def kernels(gpu: str, folder: Path) -> list[Kernel]:
 
 
 def kind(name: str) -> str:
-    noun = re.sub(r"_\d+$", "", name)
+    noun = re.sub(r"_\d+(_merge)?$", "", name)
     return noun if noun in BOUNDS else "norm" if noun.endswith("_norm") else "other"
 
 

@@ -10,6 +10,7 @@
 
 #include "MemoryUses.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -112,7 +113,9 @@ static bool isOfPanelRows(Operation *op) {
         return !values || values.isSplat();
       })
       .Case<memref::LoadOp, vector::FMAOp, scf::ForOp, scf::YieldOp>([](auto) { return true; })
-      .Default([](Operation *op) { return isa<arith::ArithDialect>(op->getDialect()); });
+      .Default([](Operation *op) {
+        return isa<arith::ArithDialect, math::MathDialect>(op->getDialect());
+      });
 }
 
 /// Whether a number of what the loop stores by rows is loaded for itself: other lanes may have it.

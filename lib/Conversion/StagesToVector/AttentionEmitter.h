@@ -15,9 +15,6 @@
 
 namespace treadle {
 
-/// Keys of one span; partial results of spans are merged.
-constexpr int64_t spanKeys = 512;
-
 /// The score of an excluded key, below every other. Finite, so that differences are numbers.
 constexpr float excludedScore = std::numeric_limits<float>::lowest();
 

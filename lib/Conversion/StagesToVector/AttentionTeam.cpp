@@ -22,9 +22,14 @@
 // All of them run for some heads of a group at once, which share what they load. A key of
 // weight 0, as one that is excluded, enters no sum: its value may be anything, NaN too.
 //
+// Where rows are few and spans may be several, each span is a part of the tile, for a block of
+// its own, that keeps m, l and the sum of o; another kernel merges them, in the same order by
+// the same operations.
+//
 
 #include "AttentionEmitter.h"
 
+#include "mlir/Analysis/SliceAnalysis.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -54,6 +59,18 @@ struct KeySpan {
   bool isOneKey;
 };
 
+/// Sums over vectors of columns of the values, and how many of them run together.
+struct ValueShape {
+  explicit ValueShape(AttentionOp op)
+      : width(op.getValues().getType().getShape()[1] / op.getKvHeads()),
+        vectors(llvm::divideCeilSigned(width, numLanes)),
+        atOnce(std::min(vectors, numPartials / numLanes)),
+        rounds(llvm::divideCeilSigned(vectors, atOnce)) {}
+  int64_t width, vectors, atOnce, rounds;
+  /// Vectors of a round.
+  int64_t ofRound(int64_t round) const { return std::min(atOnce, vectors - round * atOnce); }
+};
+
 class TeamAttention {
 public:
   TeamAttention(StageKernel &kernel, AttentionOp op);
@@ -62,7 +79,15 @@ public:
 
 private:
   void emitHeads();
-  void emitSpans(KeyLane lane);
+  void emitAllSpans(Value place);
+  void emitOneSpan(Value place);
+  void mergeSpans(Value place);
+  KeyLane firstLane();
+  KeyLane secondLane();
+  KeySpan spanFrom(Value begin, Value place);
+  KeySpan ownSpan(Value place);
+  Value knownAt(Value unit, Value slot);
+  void keep(Value lanes, Value slot);
   void emitSpan(KeyLane lane, const KeySpan &span);
   void emitDots(KeyLane lane, const KeySpan &span);
   void addDots(KeyLane lane, const KeySpan &span, Value half, bool isWhole);
@@ -72,12 +97,9 @@ private:
   void emitPartials(KeyLane lane, const KeySpan &span, int64_t round);
   void mergePartials(int64_t round);
   void emitResults();
+  void storeQuotient(Value weighted, Value sum, Value column, Value lanes);
 
   void forHeads(function_ref<void(Value)> body) { b.loop(b.index(0), b.index(heads), 1, body); }
-  /// Vectors of columns of a round.
-  int64_t vectorsOf(int64_t round) const {
-    return std::min(vectorsAtOnce, numVectors - round * vectorsAtOnce);
-  }
   /// A number of the head, on all lanes.
   Value loadOf(Value memory, Value head) { return b.load(memory, {head, b.index(0)}); }
   void storeOf(Value lanes, Value memory, Value head) {
@@ -108,20 +130,20 @@ private:
   LaneBuilder &b;
   AttentionOp op;
   Value query, mask, position, valid;
-  int64_t group, keyWidth, valueWidth, capacity;
+  int64_t group, keyWidth, capacity;
+  ValueShape shape;
   Multiplier scoreProducts, valueProducts;
-  int64_t mostAtOnce;                // heads that memory is there for
-  int64_t halves;                    // of the columns of a key
-  int64_t numVectors, vectorsAtOnce; // of 16 columns of a value
-  int64_t rounds;                    // that such vectors run in
-  Value queries;                     // [heads][columns], rounded for bf16
-  Value partials;                    // [64][heads][16] dot products, or sums of values
-  Value scores;                      // [32][heads][16] of the open span, then their exponentials
-  Value spanMaxima, maxima, sums;    // [heads][16] alike: of the open span, and running
-  Value oldScales, newScales;        // [heads][16] alike: factors of what was and of the open span
-  Value weighted;                    // [rounds][heads x vectors][16] running weighted sum of values
+  int64_t mostAtOnce;             // heads that memory is there for
+  int64_t halves;                 // of the columns of a key
+  Value queries;                  // [heads][columns], rounded for bf16
+  Value partials;                 // [64][heads][16] dot products, or sums of values
+  Value scores;                   // [32][heads][16] of the open span, then their exponentials
+  Value spanMaxima, maxima, sums; // [heads][16] alike: of the open span, and running
+  Value oldScales, newScales;     // [heads][16] alike: factors of what was and of the open span
+  Value weighted;                 // [rounds][heads x vectors][16] running weighted sum of values
   // What runs at present.
   Value row, kvHead;
+  Value unit; // of what is known of spans
   int64_t firstHead, heads;
 };
 } // namespace
@@ -131,21 +153,20 @@ TeamAttention::TeamAttention(StageKernel &kernel, AttentionOp op)
       mask(kernel.operand(op.getMask())), position(kernel.operand(op.getPosition())),
       valid(kernel.operand(op.getValid())), group(op.getHeads() / op.getKvHeads()),
       keyWidth(op.getKeys().getType().getShape()[1] / op.getKvHeads()),
-      valueWidth(op.getValues().getType().getShape()[1] / op.getKvHeads()),
-      capacity(op.getKeys().getType().getShape()[0]),
+      capacity(op.getKeys().getType().getShape()[0]), shape(op),
       scoreProducts(kernel, op.getKeys().getType().getElementType()),
       valueProducts(kernel, op.getValues().getType().getElementType()),
       mostAtOnce(llvm::divideCeilSigned(group, llvm::divideCeilSigned(group, mostHeads))),
-      halves(keyWidth % 2 == 0 ? 2 : 1), numVectors(llvm::divideCeilSigned(valueWidth, numLanes)) {
-  vectorsAtOnce = std::min(numVectors, numPartials / numLanes);
-  rounds = llvm::divideCeilSigned(numVectors, vectorsAtOnce);
+      halves(keyWidth % 2 == 0 ? 2 : 1) {
+  if (kernel.role() == SpanRole::merge)
+    return;
   Type f32 = b.getF32Type();
   queries = scoreProducts.allocate({mostAtOnce, int64_t(llvm::alignTo(keyWidth, numLanes))});
   partials = kernel.allocate({numPartials, mostAtOnce, numLanes}, f32);
   scores = kernel.allocate({spanKeys / numLanes, mostAtOnce, numLanes}, f32);
   for (Value *memory : {&spanMaxima, &maxima, &sums, &oldScales, &newScales})
     *memory = kernel.allocate({mostAtOnce, numLanes}, f32);
-  weighted = kernel.allocate({rounds, mostAtOnce * vectorsAtOnce, numLanes}, f32);
+  weighted = kernel.allocate({shape.rounds, mostAtOnce * shape.atOnce, numLanes}, f32);
 }
 
 void TeamAttention::emit() {
@@ -162,6 +183,10 @@ void TeamAttention::emit() {
 }
 
 void TeamAttention::emitHeads() {
+  // The row's position; padding stands on the last token.
+  Value place = b.add(position, b.minimum(row, at(valid, -1)));
+  if (kernel.role() == SpanRole::merge)
+    return mergeSpans(place);
   forHeads([&](Value head) {
     Value origin = columnOf(head, keyWidth);
     b.forLanes(keyWidth, [&](Value column, Value lanes) {
@@ -171,33 +196,86 @@ void TeamAttention::emitHeads() {
     storeOf(b.splat(excludedScore), maxima, head);
     storeOf(b.splat(0.0f), sums, head);
   });
-  for (int64_t round = 0; round < rounds; ++round)
-    b.loop(b.index(0), b.index(heads * vectorsOf(round)), 1, [&](Value place) {
+  if (kernel.role() == SpanRole::one)
+    return emitOneSpan(place);
+  for (int64_t round = 0; round < shape.rounds; ++round)
+    b.loop(b.index(0), b.index(heads * shape.ofRound(round)), 1, [&](Value place) {
       b.store(b.splat(0.0f), weighted, {b.index(round), place, b.index(0)});
     });
-
-  // The row's position; padding stands on the last token.
-  Value place = b.add(position, b.minimum(row, at(valid, -1)));
-  Value end = at(place, 1);
-  auto emitAll = [&](KeyLane lane) {
-    b.loop(b.index(0), end, spanKeys, [&](Value begin) {
-      Value spanEnd = b.minimum(at(begin, spanKeys), end);
-      Value count = b.sub(spanEnd, begin);
-      emitSpan(lane, {begin, begin, spanEnd, quotient(count, numLanes),
-                      quotient(at(count, numLanes - 1), numLanes), /*isOneKey=*/false});
-    });
-  };
-  emitAll({kernel.operand(op.getKeys()), kernel.operand(op.getValues()),
-           op.getBias() ? kernel.operand(op.getBias()) : Value()});
-  if (op.getLaneKeys()) {
-    KeyLane lane = {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues()), Value()};
-    if (op.getOwn())
-      emitSpan(lane, {b.sub(place, remainder(place, numLanes)), place, end, b.index(0), b.index(1),
-                      /*isOneKey=*/true});
-    else
-      emitAll(lane);
-  }
+  emitAllSpans(place);
   emitResults();
+}
+
+KeyLane TeamAttention::firstLane() {
+  return {kernel.operand(op.getKeys()), kernel.operand(op.getValues()),
+          op.getBias() ? kernel.operand(op.getBias()) : Value()};
+}
+
+/// The second lane, if there is one.
+KeyLane TeamAttention::secondLane() {
+  if (!op.getLaneKeys())
+    return {};
+  return {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues()), Value()};
+}
+
+/// Keys from `begin` on, a multiple of 512, up to that at `place`.
+KeySpan TeamAttention::spanFrom(Value begin, Value place) {
+  Value end = b.minimum(at(begin, spanKeys), at(place, 1));
+  Value count = b.sub(end, begin);
+  return {begin,
+          begin,
+          end,
+          quotient(count, numLanes),
+          quotient(at(count, numLanes - 1), numLanes),
+          /*isOneKey=*/false};
+}
+
+KeySpan TeamAttention::ownSpan(Value place) {
+  return {b.sub(place, remainder(place, numLanes)),
+          place,
+          at(place, 1),
+          b.index(0),
+          b.index(1),
+          /*isOneKey=*/true};
+}
+
+void TeamAttention::emitAllSpans(Value place) {
+  auto emitAll = [&](KeyLane lane) {
+    b.loop(b.index(0), at(place, 1), spanKeys,
+           [&](Value begin) { emitSpan(lane, spanFrom(begin, place)); });
+  };
+  emitAll(firstLane());
+  if (KeyLane lane = secondLane(); lane.keys && op.getOwn())
+    emitSpan(lane, ownSpan(place));
+  else if (lane.keys)
+    emitAll(lane);
+}
+
+/// The part's span of each lane, if the row reaches it.
+void TeamAttention::emitOneSpan(Value place) {
+  auto runIf = [&](arith::CmpIPredicate predicate, Value other, function_ref<void()> body) {
+    Value condition = arith::CmpIOp::create(b, predicate, kernel.part(), other);
+    auto ifOp = scf::IfOp::create(b, condition, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(ifOp.thenBlock());
+    body();
+  };
+  Value last = quotient(place, spanKeys);
+  Value begin = b.mul(kernel.part(), b.index(spanKeys));
+  KeyLane lane = secondLane();
+  runIf(arith::CmpIPredicate::ule, last, [&] {
+    unit = kernel.part();
+    emitSpan(firstLane(), spanFrom(begin, place));
+    unit = at(kernel.part(), getNumSpans(op));
+    if (lane.keys && !op.getOwn())
+      emitSpan(lane, spanFrom(begin, place));
+  });
+  if (!lane.keys || !op.getOwn())
+    return;
+  runIf(arith::CmpIPredicate::eq, last, [&] {
+    unit = b.index(getNumSpans(op));
+    emitSpan(lane, ownSpan(place));
+  });
 }
 
 void TeamAttention::emitSpan(KeyLane lane, const KeySpan &span) {
@@ -213,7 +291,7 @@ void TeamAttention::emitSpan(KeyLane lane, const KeySpan &span) {
   });
   emitExponentials(span);
   emitScales(span);
-  for (int64_t round = 0; round < rounds; ++round) {
+  for (int64_t round = 0; round < shape.rounds; ++round) {
     emitPartials(lane, span, round);
     mergePartials(round);
   }
@@ -322,6 +400,11 @@ void TeamAttention::emitScales(const KeySpan &span) {
                                   return {arith::AddFOp::create(b, sum[0], e)};
                                 });
     Value sum = b.broadcast(b.reduceSum(partial[0]));
+    if (kernel.role() == SpanRole::one) {
+      keep(loadOf(spanMaxima, head), head);
+      keep(sum, at(head, heads));
+      return;
+    }
     Value oldMaximum = loadOf(maxima, head), spanMaximum = loadOf(spanMaxima, head);
     Value maximum = maximumOf(oldMaximum, spanMaximum);
     Value oldScale = exponentialOf(oldMaximum, maximum);
@@ -341,14 +424,14 @@ void TeamAttention::emitScales(const KeySpan &span) {
 
 /// For each key mod 16 and each vector of columns of a round: the chain of its keys.
 void TeamAttention::emitPartials(KeyLane lane, const KeySpan &span, int64_t round) {
-  int64_t vectors = vectorsOf(round), first = round * vectorsAtOnce;
+  int64_t vectors = shape.ofRound(round), first = round * shape.atOnce;
   Value whole = b.sub(span.wholePanels, remainder(span.wholePanels, loadsUnderWay));
   b.loop(b.index(0), b.index(numLanes * vectors), 1, [&](Value place) {
     Value slice = quotient(place, vectors);
     Value column = b.mul(at(remainder(place, vectors), first), b.index(numLanes));
     Value lanes =
-        valueWidth % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(valueWidth), column));
-    Value origin = b.add(b.mul(kvHead, b.index(valueWidth)), column);
+        shape.width % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(shape.width), column));
+    Value origin = b.add(b.mul(kvHead, b.index(shape.width)), column);
     auto addPanels = [&](Value panel, int64_t count, bool areWhole, ValueRange before) {
       SmallVector<Value> values, next(before);
       for (int64_t i = 0; i < count; ++i) {
@@ -386,7 +469,7 @@ void TeamAttention::emitPartials(KeyLane lane, const KeySpan &span, int64_t roun
 
 /// weighted = weighted * oldScale + (sum of partials) * newScale
 void TeamAttention::mergePartials(int64_t round) {
-  int64_t vectors = vectorsOf(round);
+  int64_t vectors = shape.ofRound(round);
   b.loop(b.index(0), b.index(heads * vectors), 1, [&](Value place) {
     Value head = quotient(place, vectors), vector = remainder(place, vectors);
     ValueRange sum = b.loop(
@@ -395,6 +478,8 @@ void TeamAttention::mergePartials(int64_t round) {
           Value partial = b.add(b.mul(slice, b.index(vectors)), vector);
           return {arith::AddFOp::create(b, sum[0], b.load(partials, {partial, head, b.index(0)}))};
         });
+    if (kernel.role() == SpanRole::one)
+      return keep(sum[0], at(place, 2 * heads + heads * round * shape.atOnce));
     SmallVector<Value> total = {b.index(round), place, b.index(0)};
     Value old = arith::MulFOp::create(b, b.load(weighted, total), loadOf(oldScales, head));
     Value added = arith::MulFOp::create(b, sum[0], loadOf(newScales, head));
@@ -403,25 +488,129 @@ void TeamAttention::mergePartials(int64_t round) {
 }
 
 /// y = weighted / sum; 0 where no key was left.
+void TeamAttention::storeQuotient(Value weighted, Value sum, Value column, Value lanes) {
+  Value isEmpty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.splat(0.0f));
+  Value y = arith::DivFOp::create(b, weighted, sum);
+  kernel.storeResult(arith::SelectOp::create(b, isEmpty, b.splat(0.0f), y), row, column, lanes);
+}
+
 void TeamAttention::emitResults() {
   for (int64_t head = 0; head < heads; ++head) {
-    Value origin = columnOf(b.index(head), valueWidth);
-    for (int64_t round = 0; round < rounds; ++round) {
-      int64_t begin = round * vectorsAtOnce * numLanes, vectors = vectorsOf(round);
-      int64_t end = std::min(begin + vectors * numLanes, valueWidth);
+    Value origin = columnOf(b.index(head), shape.width);
+    for (int64_t round = 0; round < shape.rounds; ++round) {
+      int64_t begin = round * shape.atOnce * numLanes, vectors = shape.ofRound(round);
+      int64_t end = std::min(begin + vectors * numLanes, shape.width);
       b.loop(b.index(begin), b.index(end), numLanes, [&](Value column) {
-        Value lanes =
-            valueWidth % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(valueWidth), column));
+        Value lanes = shape.width % numLanes == 0
+                          ? Value()
+                          : b.maskBelow(b.sub(b.index(shape.width), column));
         Value vector = quotient(b.sub(column, b.index(begin)), numLanes);
-        Value sum = loadOf(sums, b.index(head));
-        Value isEmpty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.splat(0.0f));
-        Value y = arith::DivFOp::create(
-            b, b.load(weighted, {b.index(round), at(vector, head * vectors), b.index(0)}), sum);
-        y = arith::SelectOp::create(b, isEmpty, b.splat(0.0f), y);
-        kernel.storeResult(y, row, b.add(origin, column), lanes);
+        Value y = b.load(weighted, {b.index(round), at(vector, head * vectors), b.index(0)});
+        storeQuotient(y, loadOf(sums, b.index(head)), b.add(origin, column), lanes);
       });
     }
   }
+}
+
+//===----------------------------------------------------------------------===//
+// Spans of other blocks
+//===----------------------------------------------------------------------===//
+
+/// Of each head, the maximum, the sum and the weighted sums.
+static int64_t numbersOfSpan(AttentionOp op) {
+  return op.getHeads() / op.getKvHeads() * (2 + ValueShape(op).vectors);
+}
+
+int64_t treadle::getNumSpans(AttentionOp op) {
+  return llvm::divideCeilSigned(op.getKeys().getType().getShape()[0], spanKeys);
+}
+
+MemRefType treadle::getSpanMemory(StageOp stage) {
+  auto op = dyn_cast_if_present<AttentionOp>(stage.getCore().getOperation());
+  if (!op || ShapedType::isDynamic(stage.getRows()) || stage.getRows() >= rowGranule)
+    return {};
+  int64_t spans = getNumSpans(op);
+  if (spans == 1)
+    return {};
+  // Before attention the part with the row's key appends it; nothing stands behind but what is
+  // elementwise, of the result and of what the stage takes.
+  for (StageCoreOpInterface core : stage.getCores()) {
+    if (StageOp::isPrologue(core) || core.getOperation() == op)
+      continue;
+    auto append = dyn_cast<AppendOp>(core.getOperation());
+    if (!append || append.getPosition() != op.getPosition() || stage.getRows() != 1)
+      return {};
+  }
+  SetVector<Operation *> behind;
+  for (Value yielded : stage.getBody()->getTerminator()->getOperands()) {
+    BackwardSliceOptions options;
+    options.inclusive = true;
+    options.filter = [&](Operation *other) {
+      return other->getBlock() == stage.getBody() && other != op.getOperation();
+    };
+    (void)getBackwardSlice(yielded, &behind, options);
+  }
+  if (llvm::any_of(behind, llvm::IsaPred<StageCoreOpInterface>))
+    return {};
+  int64_t lanes = op.getLaneKeys() && !op.getOwn() ? 2 : 1;
+  int64_t units = spans * lanes + (op.getLaneKeys() && op.getOwn() ? 1 : 0);
+  return MemRefType::get(
+      {stage.getRows() * int64_t(op.getKvHeads()), units, numbersOfSpan(op), numLanes},
+      Float32Type::get(op.getContext()));
+}
+
+/// A number of a span, on 16 lanes, of the heads that run at present.
+Value TeamAttention::knownAt(Value unit, Value slot) {
+  Value tile = b.add(b.mul(row, b.index(op.getKvHeads())), kvHead);
+  Value place = at(slot, firstHead * (2 + shape.vectors));
+  return b.load(kernel.spanMemory(), {tile, unit, place, b.index(0)});
+}
+
+void TeamAttention::keep(Value lanes, Value slot) {
+  Value tile = b.add(b.mul(row, b.index(op.getKvHeads())), kvHead);
+  Value place = at(slot, firstHead * (2 + shape.vectors));
+  b.store(lanes, kernel.spanMemory(), {tile, unit, place, b.index(0)});
+}
+
+/// What emitScales and mergePartials do span by span, for each vector of columns.
+void TeamAttention::mergeSpans(Value place) {
+  Value spans = at(quotient(place, spanKeys), 1);
+  auto emitColumns = [&](Value head, Value column, Value target, Value lanes) {
+    Value vector = quotient(column, numLanes);
+    Value round = quotient(vector, shape.atOnce), first = b.mul(round, b.index(shape.atOnce));
+    Value ofRound = b.minimum(b.index(shape.atOnce), b.sub(b.index(shape.vectors), first));
+    Value slot = b.add(b.mul(head, ofRound), b.sub(vector, first));
+    slot = at(b.add(slot, b.mul(first, b.index(heads))), 2 * heads);
+    auto merge = [&](Value unit, ValueRange before) -> SmallVector<Value> {
+      Value oldMaximum = before[0], spanMaximum = knownAt(unit, head);
+      Value maximum = maximumOf(oldMaximum, spanMaximum);
+      Value oldScale = exponentialOf(oldMaximum, maximum);
+      Value newScale = exponentialOf(spanMaximum, maximum);
+      auto add = [&](Value old, Value added) -> Value {
+        return arith::AddFOp::create(b, Value(arith::MulFOp::create(b, old, oldScale)),
+                                     Value(arith::MulFOp::create(b, added, newScale)));
+      };
+      return {maximum, add(before[1], knownAt(unit, at(head, heads))),
+              add(before[2], knownAt(unit, slot))};
+    };
+    ValueRange all =
+        b.loop(b.index(0), spans, 1, {b.splat(excludedScore), b.splat(0.0f), b.splat(0.0f)}, merge);
+    if (op.getLaneKeys()) {
+      Value begin = b.index(getNumSpans(op));
+      all = b.loop(begin, b.add(begin, op.getOwn() ? b.index(1) : spans), 1, all, merge);
+    }
+    storeQuotient(all[2], all[1], target, lanes);
+  };
+  if (shape.width % numLanes == 0)
+    return b.loop(b.index(0), b.index(heads * shape.width), numLanes, [&](Value place) {
+      emitColumns(quotient(place, shape.width), remainder(place, shape.width),
+                  b.add(columnOf(b.index(0), shape.width), place), {});
+    });
+  for (int64_t head = 0; head < heads; ++head)
+    b.loop(b.index(0), b.index(shape.width), numLanes, [&](Value column) {
+      emitColumns(b.index(head), column, b.add(columnOf(b.index(head), shape.width), column),
+                  b.maskBelow(b.sub(b.index(shape.width), column)));
+    });
 }
 
 void treadle::emitTeamAttention(StageKernel &kernel, AttentionOp op) {

@@ -41,13 +41,15 @@ Type treadle::getKernelType(Type type) {
 }
 
 StageKernel::StageKernel(StageOp stage, func::FuncOp function,
-                         const ConvertStagesToVectorPassOptions &options)
+                         const ConvertStagesToVectorPassOptions &options, SpanRole role)
     : stage(stage), function(function), options(options),
-      b(stage.getLoc(), function.getBody().front()) {
+      b(stage.getLoc(), function.getBody().front()), spanRole(role) {
   Block &block = function.getBody().front();
   unsigned numInputs = stage.getInputs().size();
   operands.map(stage.getBody()->getArguments(), block.getArguments().take_front(numInputs));
   llvm::append_range(results, block.getArguments().slice(numInputs, stage.getNumResults()));
+  if (role != SpanRole::all)
+    spans = block.getArgument(numInputs + stage.getNumResults());
   func::ReturnOp::create(b);
   b.setInsertionPointToStart(&block);
   for (Value argument : block.getArguments())
@@ -171,6 +173,11 @@ void StageKernel::planParts() {
   for (const Step &step : steps)
     if (!step.isPrologue)
       tiled.push_back(&step);
+  if (spanRole == SpanRole::one) {
+    numParts = getNumSpans(cast<AttentionOp>(stage.getCore().getOperation()));
+    function->setAttr(partsName, b.getIndexAttr(numParts));
+    return;
+  }
   if (!isSliced() || tiled.size() > 1 || !isPlainLinear(tiled[0]->cores.front()))
     return;
   llvm::SmallSetVector<int64_t, 4> heights;
@@ -233,20 +240,10 @@ LogicalResult StageKernel::emit() {
   Block &block = function.getBody().front();
   Value first = block.getArgument(block.getNumArguments() - 2);
   Value end = block.getArgument(block.getNumArguments() - 1);
-  auto emitSteps = [&](bool isPrologue) {
-    for (const Step &next : steps) {
-      if (next.isPrologue != isPrologue)
-        continue;
-      beginStep(next);
-      if (failed(emitStep(*this)))
-        return failure();
-    }
-    return success();
-  };
-
   auto isOfInputs = [](const Stored &stored) { return !stored.step; };
-  if (llvm::any_of(steps, [](const Step &step) { return step.isPrologue; }) ||
-      llvm::any_of(stores, isOfInputs)) {
+  bool hasPrologue = llvm::any_of(steps, [](const Step &step) { return step.isPrologue; }) ||
+                     llvm::any_of(stores, isOfInputs);
+  if (hasPrologue && spanRole != SpanRole::merge) {
     // A member without tiles must not even read: what the prologue takes may not be there yet.
     Value hasTiles = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, first, end);
     auto guarded = scf::IfOp::create(b, hasTiles, /*withElseRegion=*/false);
@@ -259,6 +256,31 @@ LogicalResult StageKernel::emit() {
   }
   openTileLoop(first, end);
   return emitSteps(/*isPrologue=*/false);
+}
+
+/// Of a tile whose spans are parts, the one with the row's own key does what comes before
+/// attention, and nobody does it again behind all spans.
+LogicalResult StageKernel::emitSteps(bool isPrologue) {
+  for (const Step &next : steps) {
+    if (next.isPrologue != isPrologue)
+      continue;
+    StageCoreOpInterface core = next.cores.empty() ? StageCoreOpInterface() : next.cores.front();
+    bool isAttention = core && isa<AttentionOp>(core.getOperation());
+    OpBuilder::InsertionGuard guard(b);
+    if (!isPrologue && !isAttention && spanRole != SpanRole::all) {
+      if (spanRole == SpanRole::merge)
+        continue;
+      auto attention = cast<AttentionOp>(stage.getCore().getOperation());
+      Value last = arith::DivUIOp::create(b, operand(attention.getPosition()), b.index(spanKeys));
+      Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, part(), last);
+      auto choice = scf::IfOp::create(b, isLast, /*withElseRegion=*/false);
+      b.setInsertionPointToStart(choice.thenBlock());
+    }
+    beginStep(next);
+    if (failed(emitStep(*this)))
+      return failure();
+  }
+  return success();
 }
 
 void StageKernel::openTileLoop(Value first, Value end) {

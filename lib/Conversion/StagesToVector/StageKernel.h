@@ -23,6 +23,10 @@ namespace treadle {
 /// stay as they are.
 mlir::Type getKernelType(mlir::Type type);
 
+/// What a kernel does of a stage: all; or of attention whose spans of keys lie in parts of a tile,
+/// one span, or what follows when all of them are known.
+enum class SpanRole { all, one, merge };
+
 /// The body of a kernel under construction: what the prologue of a stage computes, then a loop over
 /// tiles.
 ///
@@ -32,8 +36,9 @@ mlir::Type getKernelType(mlir::Type type);
 /// what the stage yields or a later step needs.
 class StageKernel {
 public:
+  /// Where spans are parts, what is known of them is an argument behind the results.
   StageKernel(StageOp stage, mlir::func::FuncOp function,
-              const ConvertStagesToVectorPassOptions &options);
+              const ConvertStagesToVectorPassOptions &options, SpanRole role = SpanRole::all);
 
   /// Emits everything. Fails with a diagnostic where an op has no emitter.
   mlir::LogicalResult emit();
@@ -53,6 +58,11 @@ public:
   /// The part of the tile that is to run; null where it is the whole. Matrices of several heights
   /// in slices have a part for each of their panels in a unit; those of one height share theirs.
   mlir::Value part() const { return currentPart; }
+
+  SpanRole role() const { return spanRole; }
+
+  /// What is known of spans, [tiles][spans of all lanes][numbers of a span][16]; null for a whole.
+  mlir::Value spanMemory() const { return spans; }
 
   /// The core ops of the step.
   llvm::ArrayRef<StageCoreOpInterface> cores() const { return step->cores; }
@@ -119,6 +129,7 @@ private:
   void planSteps();
   void addStep(llvm::ArrayRef<StageCoreOpInterface> cores);
   void planParts();
+  mlir::LogicalResult emitSteps(bool isPrologue);
   int64_t shareOf(const Step &of, unsigned dim);
   void planStores();
   void planScratch(mlir::Value value);
@@ -149,6 +160,8 @@ private:
   llvm::DenseMap<mlir::Operation *, unsigned> stepOf; // by core op
   llvm::SmallVector<mlir::Value> results, tileBegins, tileEnds, begins, ends;
   const Step *step = nullptr;
+  SpanRole spanRole;
+  mlir::Value spans;
   mlir::Value currentPart;
   int64_t numParts = 1;
   mlir::Value openRows; // their number; null where it is known at compile time
@@ -191,6 +204,16 @@ void emitWriteState(StageKernel &kernel, WriteStateOp op);
 
 /// Attention in loops that many threads share (AttentionTeam.cpp).
 void emitTeamAttention(StageKernel &kernel, AttentionOp op);
+
+/// Keys of one span of attention; partial results of spans are merged.
+constexpr int64_t spanKeys = 512;
+
+/// The spans of a lane of keys.
+int64_t getNumSpans(AttentionOp op);
+
+/// Memory for all spans of `stage` if its attention has several, and rows are so few that spans
+/// should be parts of its tiles, for blocks of their own; null otherwise.
+mlir::MemRefType getSpanMemory(StageOp stage);
 
 /// The gated delta rule in chunks of rows (see `emitGatedDeltaRule`).
 void emitDeltaChunks(StageKernel &kernel, GatedDeltaRuleOp op);

@@ -34,21 +34,29 @@ public:
   KernelTable(ModuleOp module, const ConvertStagesToVectorPassOptions &options)
       : module(module), options(options) {}
 
-  /// The kernel of `stage`; null after a diagnostic.
-  func::FuncOp lookupOrCreate(StageOp stage);
+  /// What runs a stage. If spans of keys are parts of its tiles, what merges them runs behind, and
+  /// both take memory for them.
+  struct Kernels {
+    func::FuncOp first, merging;
+    MemRefType spans;
+  };
+  /// The kernels of `stage`; nothing after a diagnostic.
+  FailureOr<Kernels> lookupOrCreate(StageOp stage);
 
 private:
   static StageOp openRows(StageOp stage);
   static llvm::hash_code hash(StageOp stage);
   static bool areEqual(StageOp a, StageOp b);
   static bool hasManyParts(StageOp stage);
-  func::FuncOp create(StageOp stage);
+  FailureOr<Kernels> create(StageOp stage);
+  FailureOr<func::FuncOp> create(StageOp stage, StringRef name, bool hasManyParts,
+                                 MemRefType spans = {}, SpanRole role = SpanRole::all);
 
   ModuleOp module;
   const ConvertStagesToVectorPassOptions &options;
   struct Entry {
     StageOp stage;
-    func::FuncOp kernel;
+    Kernels kernels;
   };
   DenseMap<size_t, SmallVector<Entry>> kernels;
   llvm::StringMap<int64_t> names;
@@ -71,6 +79,8 @@ private:
   LogicalResult lowerLoop(LoopOp loop);
   void lowerPick(PickOp pick);
 
+  Value viewBehindArena(MemRefType type);
+
   /// The memory (or scalar) of a value outside of stages.
   Value memoryOf(Value value);
   /// A view of `type` at `offset` + sum of slot indices times strides.
@@ -83,6 +93,7 @@ private:
   ImplicitLocOpBuilder b;
   IRMapping mapping; // old scalars and arguments -> new ones
   Value arena, stateBytes, weightBytes, output;
+  int64_t plannedBytes = 0, arenaBytes = 0; // of the arena: by the planner, and needed
 };
 } // namespace
 
@@ -137,19 +148,19 @@ bool KernelTable::areEqual(StageOp a, StageOp b) {
                                                     OperationEquivalence::IgnoreLocations);
 }
 
-func::FuncOp KernelTable::lookupOrCreate(StageOp given) {
+FailureOr<KernelTable::Kernels> KernelTable::lookupOrCreate(StageOp given) {
   StageOp stage = openRows(given);
   SmallVector<Entry> &bucket = kernels[hash(stage)];
   for (Entry &entry : bucket)
     if (areEqual(entry.stage, stage)) {
       if (stage != given)
         stage.erase();
-      return entry.kernel;
+      return entry.kernels;
     }
-  func::FuncOp kernel = create(stage);
-  if (kernel)
-    bucket.push_back({stage, kernel});
-  return kernel;
+  FailureOr<Kernels> created = create(stage);
+  if (succeeded(created))
+    bucket.push_back({stage, *created});
+  return created;
 }
 
 /// Whether a tile has parts for many threads: slices of products, keys, or the columns of a long
@@ -165,28 +176,46 @@ bool KernelTable::hasManyParts(StageOp stage) {
          stage.getTile()->getSizes()[0] == 1 && llvm::all_of(stage.getResultTypes(), isLong);
 }
 
-func::FuncOp KernelTable::create(StageOp stage) {
+FailureOr<KernelTable::Kernels> KernelTable::create(StageOp stage) {
+  StageCoreOpInterface core = stage.getCore();
+  StringRef noun = core ? core->getName().stripDialect() : "elementwise";
+  std::string name = (noun + "_" + Twine(names[noun]++)).str();
+  bool isTeam = options.slices > 1 && hasManyParts(stage);
+  MemRefType spans = isTeam ? getSpanMemory(stage) : MemRefType();
+  FailureOr<func::FuncOp> first =
+      create(stage, name, isTeam, spans, spans ? SpanRole::one : SpanRole::all);
+  if (failed(first) || !spans)
+    return failed(first) ? FailureOr<Kernels>(failure()) : Kernels{*first, {}, {}};
+  FailureOr<func::FuncOp> merging = create(stage, name + "_merge", isTeam, spans, SpanRole::merge);
+  if (failed(merging))
+    return failure();
+  return Kernels{*first, *merging, spans};
+}
+
+FailureOr<func::FuncOp> KernelTable::create(StageOp stage, StringRef name, bool hasManyParts,
+                                            MemRefType spans, SpanRole role) {
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   SmallVector<Type> types;
   for (Type type : stage.getBody()->getArgumentTypes())
     types.push_back(getKernelType(type));
   for (Type type : stage.getResultTypes())
     types.push_back(getKernelType(type));
+  if (spans)
+    types.push_back(spans);
   types.append(2, builder.getIndexType());
 
-  StageCoreOpInterface core = stage.getCore();
-  StringRef noun = core ? core->getName().stripDialect() : "elementwise";
-  std::string name = (noun + "_" + Twine(names[noun]++)).str();
   auto kernel =
       func::FuncOp::create(builder, stage.getLoc(), name, builder.getFunctionType(types, {}));
-  if (options.slices > 1 && hasManyParts(stage))
+  if (hasManyParts)
     kernel->setAttr("treadle.sliced", builder.getUnitAttr());
   kernel.setPrivate();
   kernel->setAttr("treadle.kernel", builder.getUnitAttr());
   // One function per distinct stage: inlined, its registers would compete with the entry point's.
   kernel->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   kernel.addEntryBlock();
-  return succeeded(StageKernel(stage, kernel, options).emit()) ? kernel : func::FuncOp();
+  if (failed(StageKernel(stage, kernel, options, role).emit()))
+    return failure();
+  return kernel;
 }
 
 //===----------------------------------------------------------------------===//
@@ -199,6 +228,11 @@ LogicalResult EntryLowering::run() {
   if (failed(lowerBlock(function.getBody().back())))
     return failure();
   func::ReturnOp::create(b);
+  if (arenaBytes == plannedBytes)
+    return success();
+  function->setAttr("treadle.arena_bytes", b.getI64IntegerAttr(arenaBytes));
+  arena.setType(MemRefType::get({arenaBytes}, b.getI8Type()));
+  function.setFunctionType(b.getFunctionType(function.getBody().front().getArgumentTypes(), {}));
   return success();
 }
 
@@ -221,7 +255,8 @@ void EntryLowering::replaceArguments() {
     places = {position, valid, loops};
     break;
   }
-  int64_t arenaBytes = cast<IntegerAttr>(function->getAttr("treadle.arena_bytes")).getInt();
+  plannedBytes = cast<IntegerAttr>(function->getAttr("treadle.arena_bytes")).getInt();
+  arenaBytes = plannedBytes;
   auto bytes = [&](int64_t count) { return MemRefType::get({count}, b.getI8Type()); };
   SmallVector<Type> types = {bytes(arenaBytes), bytes(states.bytes), bytes(weights.bytes)};
   types.append(3, bytes(1)); // what an entry point has no use for
@@ -283,22 +318,37 @@ void EntryLowering::lowerPick(PickOp pick) {
 LogicalResult EntryLowering::lowerStage(StageOp stage) {
   if (!stage.getTileAttr())
     return stage.emitOpError("expects tile sizes; run the target's tile assignment first");
-  func::FuncOp kernel = kernels.lookupOrCreate(stage);
-  if (!kernel)
+  FailureOr<KernelTable::Kernels> found = kernels.lookupOrCreate(stage);
+  if (failed(found))
     return failure();
   SmallVector<Value> arguments;
   for (Value input : stage.getInputs())
     arguments.push_back(memoryOf(input));
   for (Value result : stage.getResults())
     arguments.push_back(memoryOf(result));
-  for (auto [argument, type] : llvm::zip(arguments, kernel.getArgumentTypes()))
+  for (auto [argument, type] : llvm::zip(arguments, found->first.getArgumentTypes()))
     if (argument.getType() != type) // the rows
       argument = memref::CastOp::create(b, type, argument);
-  arguments.push_back(arith::ConstantIndexOp::create(b, 0));
-  int64_t tiles = stage.getNumTiles() * getNumParts(kernel);
-  arguments.push_back(arith::ConstantIndexOp::create(b, tiles));
-  func::CallOp::create(b, kernel, arguments);
+  if (found->spans)
+    arguments.push_back(viewBehindArena(found->spans));
+  for (func::FuncOp kernel : {found->first, found->merging}) {
+    if (!kernel)
+      continue;
+    int64_t tiles = stage.getNumTiles() * getNumParts(kernel);
+    SmallVector<Value> all(arguments);
+    all.push_back(arith::ConstantIndexOp::create(b, 0));
+    all.push_back(arith::ConstantIndexOp::create(b, tiles));
+    func::CallOp::create(b, kernel, all);
+  }
   return success();
+}
+
+/// What one stage needs for itself lies behind what is planned.
+Value EntryLowering::viewBehindArena(MemRefType type) {
+  int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  int64_t offset = llvm::alignTo(plannedBytes, slotAlignment);
+  arenaBytes = std::max(arenaBytes, offset + bytes);
+  return viewSlot(arena, {offset, 0}, {}, {}, type);
 }
 
 Value EntryLowering::viewSlot(Value bytes, SlotLayout layout, ArrayRef<int64_t> slots,

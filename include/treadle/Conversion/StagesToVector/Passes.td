@@ -40,7 +40,12 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     matrices of different heights, `treadle.parts` says in how many parts each of its tiles runs.
     So does a stage that ends in attention, in which the panels of keys of a span, and then every
     16th of its keys, are such iterations; and one that ends in a norm of a long row, 1024 columns
-    or more. The sum over such a row is one of 16 slices of its vectors of columns.
+    or more. The sum over such a row is one of 16 slices of its vectors of columns. Where rows are
+    few and a context holds several spans of keys, each span is a part, and what it gives lies
+    behind the planned arena:
+
+        call @attention_0(%q, ..., %y, %spans, %c0, %tiles_times_spans)
+        call @attention_0_merge(%q, ..., %y, %spans, %c0, %tiles)
 
     Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
     Keys are read a panel at a time, of the last one with those that are not there yet; where
