@@ -24,7 +24,7 @@ PRELUDE = """
 """
 MODULE = """; a kernel
 target triple = "nvptx64-nvidia-cuda"
-@shared = internal addrspace(3) global [32 x float] undef
+@shared = internal addrspace(3) global [32 x float] undef, align 16
 @table = private constant [4 x float] zeroinitializer
 declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()
 declare i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
@@ -32,6 +32,11 @@ declare i32 @llvm.nvvm.shfl.sync.idx.i32(i32, i32, i32, i32)
 declare void @llvm.nvvm.bar.warp.sync(i32)
 declare void @llvm.nvvm.barrier0()
 declare void @llvm.nvvm.membar.gl()
+declare {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.bf16(i32, i32, i32, i32, i32, i32, float, float, float, float)
+declare void @llvm.nvvm.cp.async.cg.shared.global.16(ptr addrspace(3), ptr addrspace(1))
+declare void @llvm.nvvm.cp.async.cg.shared.global.16.s(ptr addrspace(3), ptr addrspace(1), i32)
+declare void @llvm.nvvm.cp.async.commit.group()
+declare void @llvm.nvvm.cp.async.wait.group(i32)
 define ptx_kernel void @kernel(ptr %x, float %f, i1 %b) "nvvm.reqntid"="32" {
 """
 BARRIER = "  call void @llvm.nvvm.bar.warp.sync(i32 -1)\n"
@@ -263,6 +268,85 @@ def test_meeting(cuda: Cuda) -> None:
     cuda.library.fakeCudaReset()
     with finds("waits at a barrier of the warp that it is no member of"):
         cuda.run("  call void @llvm.nvvm.bar.warp.sync(i32 1)\n")
+
+
+# Thread 4 g + t holds rows g and g + 8 of A and column g of B, at K 2 t, 2 t + 1, 2 t + 8 and 2 t + 9. Row g is (g, 1) over
+# and over in the first half of K, row g + 8 is (0, 1) in the second; column n is (1, n) in the first, (0, 1) in the second.
+PRODUCT = """
+  %g = lshr i32 %thread, 2
+  %number = uitofp i32 %g to bfloat
+  %row = insertelement <2 x bfloat> <bfloat 0.0, bfloat 1.0>, bfloat %number, i32 0
+  %column = insertelement <2 x bfloat> <bfloat 1.0, bfloat 0.0>, bfloat %number, i32 1
+  %a = bitcast <2 x bfloat> %row to i32
+  %n = bitcast <2 x bfloat> %column to i32
+  %d = call {float, float, float, float} @llvm.nvvm.mma.m16n8k16.row.col.bf16(
+      i32 %a, i32 0, i32 0, i32 1065353216, i32 %n, i32 1065353216, float %f, float 0.0, float 0.0, float 5.0)
+  %value = extractvalue {float, float, float, float} %d, ELEMENT
+  store float %value, ptr %place
+"""
+
+
+def test_products_of_a_warp(cuda: Cuda) -> None:
+    # Of rows g and g + 8, the thread gets columns 2 t and 2 t + 1.
+    places = [divmod(thread, 4) for thread in range(FLOATS)]
+    assert cuda.run(PRODUCT.replace("ELEMENT", "0")) == [4.0 * (g + 2 * t) + 2 for g, t in places]
+    assert cuda.run(PRODUCT.replace("ELEMENT", "1")) == [4.0 * (g + 2 * t + 1) for g, t in places]
+    assert cuda.run(PRODUCT.replace("ELEMENT", "2")) == [4.0] * FLOATS
+    assert cuda.run(PRODUCT.replace("ELEMENT", "3")) == [9.0] * FLOATS
+    with finds("waits at a product of the warp for threads that never come"):
+        cuda.run(f"  br i1 %isFirst, label %end, label %rest\nrest:{PRODUCT.replace('ELEMENT', '0')}  br label %end\nend:\n")
+
+
+COPY = """
+  %quarter = mul i32 %thread, 4
+  %isCopying = icmp ult i32 %thread, 8
+  br i1 %isCopying, label %copy, label %copied
+copy:
+  %from = getelementptr float, ptr %x, i32 %quarter
+  %global = addrspacecast ptr %from to ptr addrspace(1)
+  %to = getelementptr float, ptr addrspace(3) @shared, i32 %quarter
+  call void @llvm.nvvm.cp.async.cg.shared.global.16(ptr addrspace(3) %to, ptr addrspace(1) %global)
+  br label %copied
+copied:
+  call void @llvm.nvvm.cp.async.commit.group()
+"""
+WAIT = "  call void @llvm.nvvm.cp.async.wait.group(i32 0)\n"
+USE = f"""
+  %value = load float, ptr addrspace(3) %other
+  %more = fadd float %value, %f
+{BARRIER}
+  store float %more, ptr %place
+"""
+
+
+def test_copies_in_the_background(cuda: Cuda) -> None:
+    assert cuda.run(COPY + WAIT + BARRIER + USE) == [2.0] * FLOATS
+    # What lies behind the bytes that are copied becomes 0.
+    some = COPY.replace("16(ptr addrspace(3) %to, ptr addrspace(1) %global)", "16.s(ptr addrspace(3) %to, ptr addrspace(1) %global, i32 0)")
+    assert cuda.run(some + WAIT + BARRIER + USE) == [2.0] * FLOATS
+    # Nobody has waited, or for an earlier group, or not yet.
+    later = WAIT.replace("i32 0", "i32 1")
+    for wait in (BARRIER, later + BARRIER, WAIT.replace("i32 0", "i32 1") + BARRIER):
+        with finds(f"of shared, {UNWRITTEN}"):
+            cuda.run(COPY + wait + USE + WAIT)
+        cuda.library.fakeCudaReset()
+    # The last group is not there yet, the first one is.
+    commit = "  call void @llvm.nvvm.cp.async.commit.group()\n"
+    cuda.fill(cuda.buffer)
+    assert cuda.run(COPY + commit + later + BARRIER + USE + WAIT) == [2.0] * FLOATS
+    # Each thread waits for its own copies.
+    with finds("of shared, "):
+        cuda.run(COPY + WAIT + USE)
+    cuda.library.fakeCudaReset()
+    with finds("ends before what it copies is there"):
+        cuda.run(COPY)
+    cuda.library.fakeCudaReset()
+    # The place is still in use.
+    with finds("of shared, which thread "):
+        cuda.run("  store float %f, ptr addrspace(3) %other\n" + COPY + WAIT + BARRIER + USE)
+    cuda.library.fakeCudaReset()
+    with finds("reads 16 bytes at offset 128 of buffer "):
+        cuda.run(COPY.replace("float, ptr %x, i32 %quarter", "i8, ptr %x, i32 128") + WAIT)
 
 
 def test_what_it_does_not_know(cuda: Cuda) -> None:

@@ -21,6 +21,7 @@
 
 #include "IndependentLoops.h"
 #include "MemoryUses.h"
+#include "MultiplyPanels.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -155,6 +156,11 @@ LogicalResult LaneDistributor::distribute(Operation *op) {
       .Case([&](memref::PrefetchOp) { return success(); })
       .Case([&](memref::GetGlobalOp get) {
         mapping.map(get.getResult(), tableOf(get));
+        return success();
+      })
+      .Case([&](MultiplyPanelsOp op) {
+        assert(team == Team::block && "no loop is dealt out that makes sums anywhere in memory");
+        multiplyPanels(op, groups * groupThreads, b, mapping);
         return success();
       })
       .Case([&](memref::StoreOp op) {

@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
 
 namespace treadle {
 #define GEN_PASS_DEF_CONVERTKERNELSTOGPUPASS
@@ -58,7 +59,8 @@ static int64_t getScratchBytes(func::FuncOp kernel) {
   return bytes;
 }
 
-/// A kernel in slices has work for many groups in each tile.
+/// A kernel in slices has work for many groups in each tile; one that has products on tensor cores
+/// in its prologue has a warp for them.
 static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups,
                                          int64_t teamGroups, int64_t sharedBytes) {
   int64_t scratch = getScratchBytes(kernel);
@@ -68,6 +70,8 @@ static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups
            << " bytes of workgroup memory for one tile, of " << sharedBytes << " that a block has";
   if (kernel->hasAttr("treadle.sliced"))
     return BlockShape{teamGroups, /*isTeam=*/true};
+  if (kernel.walk([](MultiplyPanelsOp) { return WalkResult::interrupt(); }).wasInterrupted())
+    return BlockShape{warpGroups, /*isTeam=*/true};
   return BlockShape{scratch ? std::min(mostGroups, sharedBytes / scratch) : mostGroups, false};
 }
 

@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "treadle/Dialect/Treadle/IR/Layout.h"
+#include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -53,6 +54,15 @@ llvm::MapVector<Value, SmallVector<MemoryUse>> treadle::collectMemoryUses(Operat
         })
         .Case([&](vector::GatherOp op) {
           uses[op.getBase()].push_back({op.getOffsets(), /*elements=*/0, true, /*isStore=*/false});
+        })
+        .Case([&](MultiplyPanelsOp op) {
+          auto anywhere = [&](Value memory, bool isStore) {
+            uses[memory].push_back({ValueRange(), /*elements=*/0, true, isStore});
+          };
+          anywhere(op.getWeight(), /*isStore=*/false);
+          for (Value input : op.getInputs())
+            anywhere(input, /*isStore=*/false);
+          anywhere(op.getSums(), /*isStore=*/true);
         })
         .Case<vector::LoadOp, vector::MaskedLoadOp>([&](auto op) {
           add(op.getBase(), op.getIndices(), op.getVectorType(), /*isStore=*/false);

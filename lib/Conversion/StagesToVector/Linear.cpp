@@ -19,10 +19,12 @@
 // the outputs, and a register block holds panels of all of them. Where columns come
 // in groups, a tile is TR rows x some groups, which run one after the other.
 //
-// On a GPU, K is no chain but some slices, all of which run together (Slices.h).
+// On a GPU, K is no chain but some slices, all of which run together (Slices.h); bf16 runs on
+// tensor cores (TensorProducts.cpp).
 //
 
 #include "Multiplier.h"
+#include "Products.h"
 #include "Slices.h"
 
 using namespace mlir;
@@ -32,29 +34,6 @@ using namespace treadle;
 static constexpr int64_t outputsOfGroup = 256;
 
 namespace {
-/// A matrix in memory.
-struct Matrix {
-  Value weight;
-  Value bias; // or null
-  int64_t outputs;
-  int64_t panels; // of a unit
-};
-
-/// An input times a matrix.
-struct Product {
-  unsigned input, matrix;
-  Value result; // in the body of the stage
-};
-
-/// What runs together: products with as much of K, by weights of one type, as many of each matrix.
-struct Products {
-  SmallVector<Value> inputs; // in memory
-  SmallVector<Matrix> matrices;
-  SmallVector<Product> products; // by matrix
-  WeightType type;               // of the first matrix
-  int64_t groups;
-};
-
 /// Rows [first, first + count) of the tile, of every input.
 struct Rows {
   Value first;
@@ -91,7 +70,7 @@ public:
         inner(work.type.getShape().back()), tileRows(kernel.tileSize(0)),
         tileOutputs(work.groups > 1 ? std::min(work.matrices[0].outputs, outputsOfGroup)
                                     : kernel.tileSize(1)),
-        perMatrix(work.products.size() / work.matrices.size()),
+        perMatrix(work.perMatrix()), alike(work.findAlike()),
         isSliced(kernel.getOptions().slices > 1) {
     words = llvm::divideCeilSigned(inner, multiplier.depth());
     const ConvertStagesToVectorPassOptions &options = kernel.getOptions();
@@ -110,16 +89,9 @@ public:
     }
     bool isRounding = multiplier.isRounding() &&
                       !llvm::all_of(work.inputs, [&](Value input) { return isTakenAsIs(input); });
-    if (isRounding && !isSliced)
+    if (isRounding)
       rounded = multiplier.allocate({int64_t(work.inputs.size()), std::min(tileRows, registerRows),
                                      int64_t(llvm::alignTo(2 * blockWords, numLanes))});
-    for (unsigned i = 0; i < work.matrices.size(); ++i) {
-      auto isAlike = [&](ArrayRef<unsigned> others) {
-        return work.matrices[others[0]].outputs == work.matrices[i].outputs;
-      };
-      auto found = llvm::find_if(alike, isAlike);
-      (found == alike.end() ? alike.emplace_back() : *found).push_back(i);
-    }
     if (isSliced)
       planSlices();
   }
@@ -139,19 +111,13 @@ private:
   void emitSideBySide(Rows rows, ArrayRef<Panels> panels);
   std::optional<Prefetch> findNext(Rows rows, ArrayRef<Panels> panels, Words block);
   void prefetch(const Prefetch &next, Value word);
-  void storeSums(ArrayRef<Value> sums, Value row, const Panels &panels);
   SmallVector<Value> multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord, Value word,
                               ValueRange accumulators);
   Value addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
                    ArrayRef<Value> weights, Value sum);
-  Value roundedAt(unsigned input, Rows rows, int64_t row, Value word, bool isOdd);
   void forRowBlocks(function_ref<void(Rows)> body);
   void forUnitBlocks(int64_t atOnce, function_ref<void(Value, int64_t)> body);
 
-  /// The products of a matrix.
-  ArrayRef<Product> productsOf(unsigned matrix) {
-    return ArrayRef(work.products).slice(matrix * perMatrix, perMatrix);
-  }
   /// Whether products take the numbers of an input where they lie.
   bool isTakenAsIs(Value input) const {
     Type element = cast<MemRefType>(input.getType()).getElementType();
@@ -167,9 +133,9 @@ private:
   Multiplier multiplier;
   bool isStack;
   int64_t inner, tileRows, tileOutputs, perMatrix;
+  SmallVector<SmallVector<unsigned>> alike; // matrices with as many outputs
   bool isSliced;
   int64_t words, blockWords, registerRows;
-  SmallVector<SmallVector<unsigned>> alike; // matrices with as many outputs
   SmallVector<Value> partials; // of each product, [tile rows][tile outputs]: of K so far
   Value rounded;               // [inputs][register rows][block of K] activations rounded to bf16
   Value slices, totals;        // what slices meet in, where they run side by side (Slices.h)
@@ -358,7 +324,8 @@ void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) 
       for (size_t m = 0; m < of.matrices.size(); ++m)
         llvm::append_range(ofRow, here.slice((m * rows.count + r) * perMatrix, perMatrix));
       if (block.isLast) {
-        storeSums(ofRow, b.add(kernel.begin(0), at(rows.first, r)), of);
+        storeSums(kernel, work, group, of.matrices, ofRow,
+                  b.add(kernel.begin(0), at(rows.first, r)), columnOf(of.index));
         continue;
       }
       for (auto [i, sum] : llvm::enumerate(ofRow)) {
@@ -408,7 +375,7 @@ void LinearEmitter::emitSideBySide(Rows rows, ArrayRef<Panels> panels) {
           sums.push_back(b.load(totals, {at(place, i), b.index(0)}));
         place = at(place, ofMatrix);
       }
-      storeSums(sums, row, of);
+      storeSums(kernel, work, group, of.matrices, sums, row, columnOf(of.index));
     }
   });
 }
@@ -453,27 +420,6 @@ void LinearEmitter::prefetch(const Prefetch &next, Value word) {
                              /*isDataCache=*/true);
 }
 
-/// Adds the biases to finished sums of 16 columns, by matrix and product, and hands them on.
-void LinearEmitter::storeSums(ArrayRef<Value> sums, Value row, const Panels &panels) {
-  Value column = columnOf(panels.index);
-  int64_t outputs = work.matrices[panels.matrices[0]].outputs;
-  Value mask = outputs % panelWidth == 0 ? Value() : b.maskBelow(b.sub(b.index(outputs), column));
-  StageKernel::Lanes results;
-  for (auto [i, sum] : llvm::enumerate(sums)) {
-    unsigned matrix = panels.matrices[i / perMatrix];
-    Value finished = sum;
-    if (Value bias = work.matrices[matrix].bias) {
-      SmallVector<Value> place = {column};
-      if (isStack)
-        place.insert(place.begin(), group);
-      finished = arith::AddFOp::create(b, sum, b.load(bias, place, mask));
-    }
-    results[productsOf(matrix)[i % perMatrix].result] = finished;
-  }
-  Value origin = b.mul(group, b.index(outputs));
-  kernel.storeResults(results, row, b.add(origin, column), mask);
-}
-
 /// One word of K: a rank-1 update of the register block. Panel by panel, so that few weights are
 /// in registers at a time.
 SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, Value firstWord,
@@ -489,7 +435,7 @@ SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, V
         place.insert(place.begin(), group);
       SmallVector<Value> weights = multiplier.fromWords(b.loadAsIs(memory, place));
       for (int64_t r = 0; r < rows.count; ++r)
-        for (const Product &product : productsOf(matrix)) {
+        for (const Product &product : work.productsOf(matrix)) {
           *sum = addProduct(product.input, rows, r, firstWord, word, weights, *sum);
           ++sum;
         }
@@ -497,40 +443,24 @@ SmallVector<Value> LinearEmitter::multiply(Rows rows, ArrayRef<Panels> panels, V
   return sums;
 }
 
-/// sum + the products of a step of K. Without memory for rounded rows each number is rounded where
-/// it is used.
+/// sum + the products of a step of K.
 Value LinearEmitter::addProduct(unsigned input, Rows rows, int64_t row, Value firstWord, Value word,
                                 ArrayRef<Value> weights, Value sum) {
-  Value from = b.add(firstWord, word);
-  if (isTakenAsIs(work.inputs[input])) {
-    Value column = b.add(b.mul(group, b.index(inner)), b.mul(from, b.index(multiplier.depth())));
-    return multiplier.multiply(work.inputs[input],
-                               {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
-  }
-  if (rounded)
+  if (!isTakenAsIs(work.inputs[input]))
     return multiplier.multiply(rounded, {b.index(input), b.index(row), b.mul(word, b.index(2))},
                                weights, sum);
-  return multiplier.multiply(
-      {roundedAt(input, rows, row, from, false), roundedAt(input, rows, row, from, true)}, weights,
-      sum);
+  Value from = b.mul(b.add(firstWord, word), b.index(multiplier.depth()));
+  Value column = b.add(b.mul(group, b.index(inner)), from);
+  return multiplier.multiply(work.inputs[input],
+                             {b.add(kernel.begin(0), at(rows.first, row)), column}, weights, sum);
 }
 
-/// A number of a word of the group's part of a row, rounded to bf16. One behind the last column
-/// meets a weight of 0.
-Value LinearEmitter::roundedAt(unsigned input, Rows rows, int64_t row, Value word, bool isOdd) {
-  Value column = at(b.mul(word, b.index(2)), isOdd);
-  Type element = cast<MemRefType>(work.inputs[input].getType()).getElementType();
-  // Both numbers are loaded at once where they always lie so.
-  llvm::MaybeAlign alignment;
-  if (inner % 2 != 0)
-    column = b.minimum(column, b.index(inner - 1));
-  else if (!isOdd)
-    alignment = llvm::Align(2 * element.getIntOrFloatBitWidth() / 8);
-  Value source = b.add(kernel.begin(0), at(rows.first, row));
-  Value place = b.add(b.mul(group, b.index(inner)), column);
-  Value number = memref::LoadOp::create(b, work.inputs[input], ValueRange{source, place},
-                                        /*nontemporal=*/false, alignment);
-  return element.isF32() ? b.roundToBF16(number) : b.toFloat(number);
+/// Where K has slices, bf16 has tensor cores.
+static void emitProducts(StageKernel &kernel, Products work) {
+  if (kernel.getOptions().slices > 1 && work.type.getElementType().isBF16())
+    emitTensorProducts(kernel, work);
+  else
+    LinearEmitter(kernel, std::move(work)).emit();
 }
 
 /// The `linear` ops of a step: each a matrix of its own, some with the same input.
@@ -550,7 +480,7 @@ void treadle::emitLinears(StageKernel &kernel) {
     work.matrices.push_back({kernel.operand(op.getWeight()), bias, outputs,
                              work.groups > 1 ? 1 : outputs / kernel.extent(1)});
   }
-  LinearEmitter(kernel, std::move(work)).emit();
+  emitProducts(kernel, std::move(work));
 }
 
 void treadle::emitJointLinear(StageKernel &kernel, JointLinearOp op) {
@@ -562,5 +492,5 @@ void treadle::emitJointLinear(StageKernel &kernel, JointLinearOp op) {
     work.inputs.push_back(kernel.operand(input));
     work.products.push_back({unsigned(i), 0, op.getOutputs()[i]});
   }
-  LinearEmitter(kernel, std::move(work)).emit();
+  emitProducts(kernel, std::move(work));
 }

@@ -187,4 +187,15 @@ func.func @gates(%x: tensor<?x256xf32>, %y: tensor<?x256xf32>, %g: !treadle.weig
   return
 }
 
+// CHECK-LABEL: func.func @kernels
+func.func @kernels(%sums: memref<12x16xi32>, %x: memref<?x64xf32>, %y: memref<?x64xf32>, %w: memref<8x16x16xi32>, %stack: memref<2x8x16x16xi32>, %i: index) {
+  // CHECK: treadle.multiply_panels %{{.*}} = (%{{.*}}, %{{.*}}) [%{{.*}}, %{{.*}}] rows %{{.*}} by %{{.*}}[%{{.*}}] panels %{{.*}} {inner = 32 : i64, most_panels = 1 : i64, most_rows = 2 : i64} :
+  treadle.multiply_panels %sums = (%x, %y) [%i, %i] rows %i by %w[%i] panels %i {inner = 32 : i64, most_rows = 2 : i64, most_panels = 1 : i64}
+    : memref<12x16xi32>, (memref<?x64xf32>, memref<?x64xf32>), memref<8x16x16xi32>
+  // CHECK: treadle.multiply_panels %{{.*}} = (%{{.*}}) [%{{.*}}, %{{.*}}] rows %{{.*}} by %{{.*}} of %{{.*}}[%{{.*}}] panels %{{.*}} {
+  treadle.multiply_panels %sums = (%x) [%i, %i] rows %i by %stack of %i[%i] panels %i {inner = 32 : i64, most_rows = 2 : i64, most_panels = 1 : i64}
+    : memref<12x16xi32>, (memref<?x64xf32>), memref<2x8x16x16xi32>
+  return
+}
+
 }

@@ -23,6 +23,7 @@
 //   Mutants.cpp  kernels that are wrong in one place
 //   Module.cpp   from bitcode to code of the host
 //   Sectors.cpp  what kernels move between the GPU and its memory
+//   Tensor.cpp   products of a warp, and copies in the background
 //   Threads.cpp  blocks of threads, what they call, and where they meet
 //
 //===----------------------------------------------------------------------===//
@@ -184,12 +185,32 @@ std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **
 /// The thread that runs.
 unsigned currentThread();
 
+/// Waits for the whole warp. The last one to come runs `exchange` with what each thread has
+/// brought.
+void meetWarp(void *brought, void (*exchange)(void *const *brought));
+
+/// By byte, from a place in the kernel's shared memory on: whether it is written.
+uint8_t *writtenOfShared(const void *place);
+
 /// What kernels call in place of an intrinsic; null if there is nothing.
 void *findFunction(const std::string &intrinsic);
 
 /// Called before each access of memory: where `bytes` bytes are on the host. Accesses of a module
 /// are numbered.
 void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite, uint32_t site);
+
+//===----------------------------------------------------------------------===//
+// Tensor.cpp
+//===----------------------------------------------------------------------===//
+
+/// Replaces what only tensor cores can do, before intrinsics are.
+void replaceTensorCode(llvm::Module &module);
+void *findTensorFunction(const std::string &name);
+
+/// Copies that no thread of the block has waited for are gone.
+void forgetCopies();
+/// Whether the present thread has some under way.
+bool hasCopies();
 
 } // namespace fake
 

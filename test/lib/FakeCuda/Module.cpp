@@ -266,6 +266,7 @@ Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef i
     return std::move(error);
   if (hasMutants)
     addMutants(module);
+  replaceTensorCode(module);
   if (Error error = replaceIntrinsics(module))
     return std::move(error);
   exportGlobals(module);

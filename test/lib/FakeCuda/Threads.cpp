@@ -23,7 +23,7 @@ using namespace fake;
 
 namespace {
 enum { mostThreads = 1024, stackBytes = 1 << 16 };
-enum class Meeting { barrier, warpBarrier, shuffle };
+enum class Meeting { barrier, warpBarrier, shuffle, exchange };
 
 struct Thread {
   void *place; ///< where it goes on
@@ -32,6 +32,7 @@ struct Thread {
   Meeting meeting;
   uint32_t members; ///< of its warp; 0: does not wait
   uint32_t value, source, result;
+  void *brought;
   /// Barriers of the warp that it has passed, and whom it met at the last one.
   uint32_t warpBarriers, met;
 };
@@ -83,6 +84,8 @@ static void fail(const std::string &what) {
 
 static void runThread() {
   block.kernel->run(block.arguments);
+  if (hasCopies())
+    fail("ends before what it copies is there");
   block.threads[block.current].isDone = true;
   --block.numLeft;
   giveWay();
@@ -100,6 +103,8 @@ static const char *nameOf(Meeting meeting) {
     return "a barrier of the warp";
   case Meeting::shuffle:
     return "a shuffle";
+  case Meeting::exchange:
+    return "a product of the warp";
   }
   return "";
 }
@@ -111,8 +116,10 @@ static unsigned sourceLane(unsigned lane, uint32_t source, uint32_t segments) {
   return from <= ((lane & mask) | (clamp & ~mask)) ? from : lane;
 }
 
-/// Waits for the members of the warp, and exchanges values with them.
-static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t source) {
+/// Waits for the members of the warp, and exchanges values with them; the last one to come does so
+/// by `exchange`, if there is one.
+static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t source,
+                     llvm::function_ref<void(unsigned first)> exchange = nullptr) {
   unsigned lane = block.current % warpThreads, first = block.current - lane;
   Thread &self = block.threads[block.current];
   if (!(members >> lane & 1))
@@ -137,6 +144,8 @@ static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t
     giveWay();
     return self.result;
   }
+  if (exchange)
+    exchange(first);
   for (unsigned other = 0; other < warpThreads; ++other) {
     if (!(members >> other & 1))
       continue;
@@ -170,6 +179,16 @@ static float shuffleFloat(uint32_t members, float value, uint32_t source, uint32
   bits = shuffleWord(members, bits, source, segments);
   std::memcpy(&value, &bits, sizeof bits);
   return value;
+}
+
+void fake::meetWarp(void *brought, void (*exchange)(void *const *brought)) {
+  block.threads[block.current].brought = brought;
+  meet(Meeting::exchange, ~0u, 0, 0, [&](unsigned first) {
+    void *ofWarp[warpThreads];
+    for (unsigned lane = 0; lane < warpThreads; ++lane)
+      ofWarp[lane] = block.threads[first + lane].brought;
+    exchange(ofWarp);
+  });
 }
 
 static void blockBarrier() {
@@ -220,7 +239,7 @@ void *fake::findFunction(const std::string &intrinsic) {
       {"llvm.nvvm.barrier.cta.sync.aligned.all", reinterpret_cast<void *>(blockBarrierOf)},
   };
   auto found = functions.find(intrinsic);
-  return found == functions.end() ? nullptr : found->second;
+  return found == functions.end() ? findTensorFunction(intrinsic) : found->second;
 }
 
 //===----------------------------------------------------------------------===//
@@ -238,6 +257,14 @@ static const Global *findGlobal(const std::vector<Global> &globals, const uint8_
     if (place >= global.bytes && place < global.bytes + global.size)
       return &global;
   return nullptr;
+}
+
+uint8_t *fake::writtenOfShared(const void *place) {
+  auto *byte = static_cast<const uint8_t *>(place);
+  const Global *global = findGlobal(block.kernel->shared, byte);
+  if (!global)
+    fail("copies to what is not shared memory");
+  return global->written.data() + (byte - global->bytes);
 }
 
 /// Whether an access came before what the present thread does now, in every order that
@@ -350,6 +377,7 @@ static void beginBlock() {
     std::memset(global.bytes, 0xff, global.size); // NaN
     global.written.assign(global.size, false);
   }
+  forgetCopies();
   block.ready.clear();
   block.atBarrier = block.barriers = 0;
   block.numLeft = block.numThreads;

@@ -46,6 +46,11 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
     16 bytes of memory. `gpu.barrier` stands around every
     store to memory that is loaded as well, and around a loop with such stores that is dealt out.
 
+    `treadle.multiply_panels` is run by all threads of the block, on tensor cores: two
+    `nvvm.mma.sync` of 16 outputs each at a time. Of few rows each warp sums two slices of a panel at
+    once, which meet in workgroup memory. A kernel that is not `treadle.sliced` but multiplies so on
+    the way to something else has its tiles run by a warp each.
+
     An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
     where that has `?` rows, their number comes before the number of tiles. A block has at most
     `groups` groups, and fewer where their scratch memory would not fit `shared-bytes`.
@@ -56,8 +61,9 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
     Option<"sharedBytes", "shared-bytes", "int64_t", "49152", "workgroup memory of a block">,
   ];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::math::MathDialect",
-    "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
   ];
 }
 

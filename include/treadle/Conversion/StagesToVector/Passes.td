@@ -46,6 +46,8 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
 
         call @attention_0(%q, ..., %y, %spans, %c0, %tiles_times_spans)
         call @attention_0_merge(%q, ..., %y, %spans, %c0, %tiles)
+    Matrices in bf16 have slices of their own there: those of `treadle.multiply_panels`, which makes
+    the sums of some rows and panels in scratch memory, on tensor cores.
 
     Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
     Keys are read a panel at a time, of the last one with those that are not there yet; where

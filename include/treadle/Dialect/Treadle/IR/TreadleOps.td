@@ -16,5 +16,6 @@ include "treadle/Dialect/Treadle/IR/TreadleMatrixOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleRowOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleElementwiseOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleStateOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleKernelOps.td"
 
 #endif // TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD
