@@ -160,7 +160,8 @@ LogicalResult LaneDistributor::distribute(Operation *op) {
       })
       .Case([&](MultiplyPanelsOp op) {
         assert(team == Team::block && "no loop is dealt out that makes sums anywhere in memory");
-        multiplyPanels(op, groups * groupThreads, b, mapping);
+        auto multiply = op.hasFewRows() ? multiplyFewRows : multiplyManyRows;
+        multiply(op, groups * groupThreads, b, mapping);
         return success();
       })
       .Case([&](memref::StoreOp op) {

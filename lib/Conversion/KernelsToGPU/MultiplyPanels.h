@@ -9,16 +9,88 @@
 #ifndef TREADLE_LIB_CONVERSION_KERNELSTOGPU_MULTIPLYPANELS_H
 #define TREADLE_LIB_CONVERSION_KERNELSTOGPU_MULTIPLYPANELS_H
 
+#include "TensorCore.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 
 namespace treadle {
 
-/// Builds what each thread of a block does for `op`; `mapping` gives what its operands have become.
-/// All threads come, `threads` of them, whole warps. What they write they all see behind it.
-void multiplyPanels(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
-                    const mlir::IRMapping &mapping);
+/// Builds what each thread of a block does for an op; `mapping` gives what its operands have
+/// become. All threads come, `threads` of them, whole warps, and what they write they all see
+/// behind it.
+///
+/// What lies behind a border is read from within and counts as 0, or makes sums that nobody uses.
+class PanelMultiplier {
+protected:
+  using Value = mlir::Value;
+  using Slicing = MultiplyPanelsOp::Slicing;
+
+  /// Of K, the first `reach` slices are looked at.
+  PanelMultiplier(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
+                  const mlir::IRMapping &mapping, int64_t reach);
+
+  // Memory.
+
+  /// Where a word of K is read: at the last one, if it is behind that.
+  Value lastWord(Value word) { return isWhole ? word : atMost(word, index(words - 1)); }
+  /// Whether there is a word of K; null if that is certain.
+  Value isInside(Value word);
+  /// What was loaded of a word of K, or 0.
+  Value orZero(Value word, Value loaded);
+  /// The place of a word of the matrix.
+  llvm::SmallVector<Value> placeOf(Value panel, Value word, Value lane);
+  /// A word of K of a row, rounded to bf16 (i32).
+  Value loadRow(Value input, Value row, Value word);
+  /// Whether `count` numbers of K that start at a multiple of it may be loaded at once.
+  bool isAligned(Value input, int64_t count);
+  Value loadVector(Value memory, mlir::ValueRange place, int64_t lanes);
+  void storeWords(Value words, Value place); // to `sums`, 16 bytes
+  void barrier();
+
+  // Arithmetic of indices.
+  Value index(int64_t value) { return mlir::arith::ConstantIndexOp::create(b, value); }
+  Value add(Value x, Value y) { return b.createOrFold<mlir::arith::AddIOp>(x, y); }
+  Value add(Value x, int64_t y) { return add(x, index(y)); }
+  Value sub(Value x, int64_t y) { return b.createOrFold<mlir::arith::SubIOp>(x, index(y)); }
+  Value mul(Value x, int64_t y) { return b.createOrFold<mlir::arith::MulIOp>(x, index(y)); }
+  Value div(Value x, Value y) { return b.createOrFold<mlir::arith::DivUIOp>(x, y); }
+  Value div(Value x, int64_t y) { return div(x, index(y)); }
+  Value rem(Value x, Value y) { return b.createOrFold<mlir::arith::RemUIOp>(x, y); }
+  Value rem(Value x, int64_t y) { return rem(x, index(y)); }
+  Value atMost(Value x, Value most) { return b.createOrFold<mlir::arith::MinUIOp>(x, most); }
+  Value isBelow(Value x, Value y) {
+    return mlir::arith::CmpIOp::create(b, mlir::arith::CmpIPredicate::ult, x, y);
+  }
+  Value zero(mlir::Type type) { return mlir::arith::ConstantOp::create(b, b.getZeroAttr(type)); }
+
+  mlir::ImplicitLocOpBuilder &b;
+  TensorCore core;
+  int64_t threads, warps, inner, words;
+  Slicing slicing;
+  int64_t mostRows, mostPanels;
+  llvm::SmallVector<Value> inputs;
+  Value weight, group; // or null
+  Value firstPanel, panels, firstRow, rows, column;
+  Value sums; // words, one behind the other
+
+private:
+  bool isWhole; // no word is behind the last one
+};
+
+/// Keeps a loop as it is: what it has under way at once is chosen, and so are its registers.
+void keepRolled(mlir::scf::ForOp loop);
+
+/// Values of several sums, for a loop to carry.
+llvm::SmallVector<mlir::Value> flatten(llvm::ArrayRef<TensorCore::Sums> sums);
+llvm::SmallVector<TensorCore::Sums> unflatten(mlir::ValueRange values);
+
+/// At most `MultiplyPanelsOp::fewRows` rows, and more.
+void multiplyFewRows(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
+                     const mlir::IRMapping &mapping);
+void multiplyManyRows(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
+                      const mlir::IRMapping &mapping);
 
 } // namespace treadle
 

@@ -67,7 +67,7 @@ TensorEmitter::TensorEmitter(StageKernel &kernel, const Products &work)
   }
   int64_t room = KernelOp::getRoom(inner, work.perMatrix(), rowsAtOnce, panelsAtOnce);
   for (size_t i = 0; i < mostAlike; ++i)
-    sums.push_back(kernel.allocate({room, numLanes}, b.getI32Type()));
+    sums.push_back(kernel.allocateForStep({room, numLanes}, b.getI32Type()));
 }
 
 void TensorEmitter::emit() {

@@ -28,12 +28,35 @@ static int64_t tileRows(int64_t extent) {
   return size;
 }
 
-static int64_t tileOf(IterationAttr iteration, bool isMatrix) {
+/// Rows and outputs of a tile of many rows with a matrix in bf16: as large as tensor cores want it,
+/// but so that there are enough for the multiprocessors of a large GPU.
+static constexpr int64_t tensorRows = 64, tensorOutputs = 128, multiprocessors = 128;
+
+/// A single matrix in bf16 for more than two granules of rows.
+static bool runsOnSharedTiles(StageOp stage) {
+  StageCoreOpInterface core = stage.getCore();
+  auto linear = core ? dyn_cast<LinearOp>(core.getOperation()) : LinearOp();
+  return linear && stage.getCores().size() == 1 && stage.getRows() > 2 * rowGranule &&
+         linear.getWeight().getType().getElementType().isBF16();
+}
+
+static int64_t tensorOutputsOf(int64_t rows, int64_t outputs) {
+  int64_t tiles = llvm::divideCeilSigned(rows, tensorRows);
+  bool areEnough = tiles * llvm::divideCeilSigned(outputs, tensorOutputs) >= multiprocessors;
+  return areEnough ? tensorOutputs : tensorOutputs / 2;
+}
+
+static int64_t tileOf(StageOp stage, IterationAttr iteration) {
+  StageCoreOpInterface core = stage.getCore();
+  bool isMatrix = core && isa<LinearOp, JointLinearOp>(core);
+  bool isShared = runsOnSharedTiles(stage);
   switch (iteration.getKind()) {
   case IterationKind::rows:
+    if (isShared)
+      return tensorRows;
     return isMatrix ? tileRows(iteration.getExtent()) : 1;
   case IterationKind::outputs:
-    return panelWidth;
+    return isShared ? tensorOutputsOf(stage.getRows(), iteration.getExtent()) : panelWidth;
   case IterationKind::heads:
     return 1;
   }
@@ -46,11 +69,9 @@ struct AssignGPUTiles : public treadle::impl::AssignGPUTilesPassBase<AssignGPUTi
     getOperation()->walk([&](StageOp stage) {
       if (stage.getTileAttr())
         return;
-      StageCoreOpInterface core = stage.getCore();
-      bool isMatrix = core && isa<LinearOp, JointLinearOp>(core);
       SmallVector<int64_t> sizes;
       for (auto iteration : stage.getIterations().getAsRange<IterationAttr>())
-        sizes.push_back(tileOf(iteration, isMatrix));
+        sizes.push_back(tileOf(stage, iteration));
       stage.setTileAttr(TileAttr::get(&getContext(), sizes));
     });
   }

@@ -15,9 +15,11 @@
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/NVGPUToNVVM/NVGPUToNVVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Transforms/DialectConversion.h"
 
 namespace treadle {
@@ -26,6 +28,15 @@ namespace treadle {
 } // namespace treadle
 
 using namespace mlir;
+
+/// What a loop wants of LLVM comes by the branch that closes it, as an attribute that the branch
+/// has a place for.
+static void annotateLoops(gpu::GPUModuleOp module) {
+  module.walk([](LLVM::BrOp branch) {
+    if (Attribute annotation = branch->removeDiscardableAttr("llvm.loop_annotation"))
+      branch.setLoopAnnotationAttr(cast<LLVM::LoopAnnotationAttr>(annotation));
+  });
+}
 
 namespace {
 struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
@@ -39,12 +50,17 @@ struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
     options.useBarePtrCallConv = true;
     LLVMTypeConverter converter(&getContext(), options);
     configureGpuToNVVMTypeConverter(converter);
+    // Copies are waited for by their number, not by their tokens.
+    converter.addConversion([](nvgpu::DeviceAsyncTokenType type) -> Type {
+      return IntegerType::get(type.getContext(), 32);
+    });
 
     RewritePatternSet patterns(&getContext());
     arith::populateArithToLLVMConversionPatterns(converter, patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
     populateMathToLLVMConversionPatterns(converter, patterns);
+    populateNVGPUToNVVMConversionPatterns(converter, patterns);
     populateVectorToLLVMConversionPatterns(converter, patterns);
     // Last of all, since some of them call a library for what others do with an instruction.
     populateGpuToNVVMConversionPatterns(converter, patterns, /*benefit=*/0);
@@ -54,6 +70,7 @@ struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
     target.addLegalOp<gpu::GPUModuleOp>();
     if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
+    annotateLoops(getOperation());
     getOperation().walk([&](Operation *op) {
       if (isa<LLVM::LLVMDialect, NVVM::NVVMDialect>(op->getDialect()) ||
           isa<gpu::GPUModuleOp, UnrealizedConversionCastOp>(op))

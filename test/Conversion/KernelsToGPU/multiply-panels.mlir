@@ -101,3 +101,67 @@ func.func private @prologue_0(%x: memref<1x70xf32>, %w: memref<9x35x16xi32>, %y:
   }
   return
 }
+
+// -----
+
+// Many rows pass K in blocks of 16 words, which are copied in the background: of 4 panels, each of 256 threads copies 16
+// bytes and rounds 8 numbers of a row. Two blocks are under way while one is multiplied.
+
+// CHECK-LABEL: gpu.func @many_0
+// CHECK-SAME: (%[[X:.*]]: memref<64x2048xf32>, %[[W:.*]]: memref<9x1024x16xi32>
+// CHECK: %[[SUMS:.*]] = memref.collapse_shape
+// CHECK: gpu.barrier
+// CHECK-COUNT-2: nvgpu.device_async_copy %[[W]]
+// CHECK: vector.store %{{.*}}, %[[SUMS]]
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c16 step %c1 iter_args
+// CHECK: %[[FIRST:.*]] = arith.muli %[[SLICE]], %c4
+// CHECK: scf.for %[[I:.*]] = %c0 to %c4 step %c1 iter_args
+// CHECK: %[[BLOCK:.*]] = arith.addi %[[FIRST]], %[[I]]
+// CHECK: %[[AHEAD:.*]] = arith.addi %[[BLOCK]], %c2
+// CHECK: %[[NEXT:.*]] = arith.minui %[[AHEAD]], %c63
+// CHECK: nvvm.cp.async.wait.group 1
+// CHECK-NEXT: gpu.barrier
+// CHECK-NOT: vector.load
+// CHECK: nvgpu.device_async_copy %[[W]][%{{.*}}, %{{.*}}, %{{.*}}], %[[SUMS]][%{{.*}}], 4 {bypassL1}
+// CHECK: nvvm.cp.async.commit.group
+// CHECK-COUNT-2: vector.load %[[X]][%{{.*}}] {alignment = 16 : i64}
+// CHECK: vector.load %[[SUMS]]
+// CHECK-COUNT-8: nvvm.mma.sync
+// CHECK-NOT: nvvm.mma.sync
+// CHECK: vector.store %{{.*}}, %[[SUMS]]
+// CHECK: scf.yield
+// CHECK: {llvm.loop_annotation = #
+// CHECK-COUNT-16: arith.addf
+// CHECK: nvvm.cp.async.wait.group 0
+// CHECK-NEXT: gpu.barrier
+// CHECK-COUNT-4: vector.store %{{.*}}, %[[SUMS]]
+// CHECK: gpu.barrier
+func.func private @many_0(%x: memref<64x2048xf32>, %w: memref<9x1024x16xi32>, %y: memref<64x144xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %sums = memref.alloca() {alignment = 64 : i64} : memref<432x16xi32>
+  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  treadle.multiply_panels %sums = (%x) [%first, %c0] rows %c64 by %w[%c0] panels %c4 {inner = 2048 : i64, most_rows = 64 : i64, most_panels = 4 : i64}
+    : memref<432x16xi32>, (memref<64x2048xf32>), memref<9x1024x16xi32>
+  return
+}
+
+// -----
+
+// Words behind the last one are copied as 0; an odd number is rounded alone.
+
+// CHECK-LABEL: gpu.func @many_borders_0
+// CHECK: %[[WORD:.*]] = arith.minui %[[AT:.*]], %c34
+// CHECK: %[[IS_THERE:.*]] = arith.cmpi ult, %[[AT]], %c35
+// CHECK: %[[COUNT:.*]] = arith.select %[[IS_THERE]], %c4, %c0
+// CHECK: nvgpu.device_async_copy %{{.*}}[%{{.*}}, %[[WORD]], %{{.*}}], %{{.*}}[%{{.*}}], 4, %[[COUNT]] {bypassL1}
+// CHECK-COUNT-8: memref.load %{{.*}} : memref<64x69xf32>
+func.func private @many_borders_0(%x: memref<64x69xf32>, %w: memref<9x35x16xi32>, %y: memref<64x144xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %sums = memref.alloca() {alignment = 64 : i64} : memref<624x16xi32>
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  %c64 = arith.constant 64 : index
+  treadle.multiply_panels %sums = (%x) [%first, %c0] rows %c64 by %w[%c0] panels %c8 {inner = 69 : i64, most_rows = 64 : i64, most_panels = 8 : i64}
+    : memref<624x16xi32>, (memref<64x69xf32>), memref<9x35x16xi32>
+  return
+}

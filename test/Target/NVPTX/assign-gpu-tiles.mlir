@@ -26,6 +26,28 @@ func.func @tiles(%x: tensor<128x64xf32>, %few: tensor<10x64xf32>, %w: !treadle.w
   return
 }
 
+// Of a matrix in bf16 many rows share a tile, and more outputs where there are tiles enough.
+// CHECK-LABEL: func.func @tensor_cores
+func.func @tensor_cores(%x: tensor<128x64xf32>, %some: tensor<32x64xf32>, %w: !treadle.weight<48x64xbf16, panels>,
+                        %large: !treadle.weight<8192x64xbf16, panels>, %stack: !treadle.weight<2x48x32xbf16, panels>) {
+  // CHECK: treadle.stage [<rows = 128>, <outputs = 48>]
+  // CHECK-SAME: tile = #treadle.tile<64, 64>
+  // CHECK: treadle.stage [<rows = 32>, <outputs = 48>]
+  // CHECK-SAME: tile = #treadle.tile<16, 16>
+  // CHECK: treadle.stage [<rows = 128>, <outputs = 8192>]
+  // CHECK-SAME: tile = #treadle.tile<64, 128>
+  // CHECK: treadle.stage [<rows = 128>, <heads = 2>]
+  // CHECK-SAME: tile = #treadle.tile<64, 1>
+  // CHECK: treadle.stage [<rows = 128>, <outputs = 48>]
+  // CHECK-SAME: tile = #treadle.tile<16, 16>
+  %a = treadle.linear %x, %w : (tensor<128x64xf32>, !treadle.weight<48x64xbf16, panels>) -> tensor<128x48xf32>
+  %b = treadle.linear %some, %w : (tensor<32x64xf32>, !treadle.weight<48x64xbf16, panels>) -> tensor<32x48xf32>
+  %c = treadle.linear %x, %large : (tensor<128x64xf32>, !treadle.weight<8192x64xbf16, panels>) -> tensor<128x8192xf32>
+  %d = treadle.linear %x, %stack {groups = 2 : i64} : (tensor<128x64xf32>, !treadle.weight<2x48x32xbf16, panels>) -> tensor<128x96xf32>
+  %e, %f = treadle.joint_linear (%x, %x), %w : (tensor<128x64xf32>, tensor<128x64xf32>, !treadle.weight<48x64xbf16, panels>) -> (tensor<128x48xf32>, tensor<128x48xf32>)
+  return
+}
+
 // What has a tile keeps it.
 // CHECK-LABEL: func.func @given
 func.func @given(%x: tensor<128x64xf32>) -> tensor<128x64xf32> {

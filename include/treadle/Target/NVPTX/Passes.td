@@ -16,9 +16,10 @@ def AssignGPUTilesPass : Pass<"treadle-gpu-assign-tiles"> {
   let description = [{
     Sets `tile` on every stage that has none: one row, one head or 16 columns, so that there are
     as many tiles as there may be. Matrices take 16 rows at once where there are many, since each
-    tile reads its weights again. Sizes change no bit.
+    tile reads its weights again; single ones in bf16 take 64 rows and 64 outputs, which tensor cores
+    multiply at once, or 128 outputs if these are 128 tiles. Sizes change no bit.
 
-        treadle.stage [<rows = 128>, <outputs = 512>]  =>  ... tile <16, 16>
+        treadle.stage [<rows = 128>, <outputs = 512>]  =>  ... tile <16, 16>, in bf16 <64, 64>
   }];
 }
 
@@ -31,7 +32,8 @@ def GPUToNVVMPass : Pass<"treadle-gpu-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
         math.sqrt %x                 =>  llvm.intr.sqrt(%x)
         gpu.func @k(%m: memref<8xf32>) =>  llvm.func @k(%m: !llvm.ptr)
 
-    All memory of a kernel's arguments has a known size.
+    All memory of a kernel's arguments has a known size. What a loop says to LLVM by the attribute
+    `llvm.loop_annotation` is handed on, and `nvgpu` copies become instructions.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
