@@ -57,9 +57,10 @@ bool PanelMultiplier::isAligned(Value input, int64_t count) {
 }
 
 Value PanelMultiplier::loadVector(Value memory, ValueRange place, int64_t lanes) {
-  auto type = VectorType::get({lanes}, getElementTypeOrSelf(memory.getType()));
-  return vector::LoadOp::create(b, type, memory, place, /*nontemporal=*/false,
-                                llvm::MaybeAlign(lanes * 4));
+  Type element = cast<MemRefType>(memory.getType()).getElementType();
+  return vector::LoadOp::create(b, VectorType::get({lanes}, element), memory, place,
+                                /*nontemporal=*/false,
+                                llvm::MaybeAlign(lanes * element.getIntOrFloatBitWidth() / 8));
 }
 
 Value PanelMultiplier::loadRow(Value input, Value row, Value word) {

@@ -68,8 +68,8 @@ Value TensorCore::getRowOf(const Sums &sums, int64_t which) {
 }
 
 Value TensorCore::round(Value pair) {
-  auto type = VectorType::get({2}, b.getBF16Type());
-  Value rounded = arith::TruncFOp::create(b, type, pair);
-  Value word = vector::BitCastOp::create(b, VectorType::get({1}, b.getI32Type()), rounded);
+  if (getElementTypeOrSelf(pair).isF32())
+    pair = arith::TruncFOp::create(b, VectorType::get({2}, b.getBF16Type()), pair);
+  Value word = vector::BitCastOp::create(b, VectorType::get({1}, b.getI32Type()), pair);
   return vector::ExtractOp::create(b, word, 0);
 }

@@ -45,7 +45,8 @@ public:
   /// The sums of the first or the second row, as vector<4xi32>.
   Value getRowOf(const Sums &sums, int64_t which);
 
-  /// Two f32 (vector<2xf32>) as the bf16 of a word, to nearest, ties to even.
+  /// Two f32 (vector<2xf32>) as the bf16 of a word, to nearest, ties to even; two that are bf16
+  /// already (vector<2xi16>) as they are.
   Value round(Value pair);
 
 private:

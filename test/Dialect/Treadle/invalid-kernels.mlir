@@ -29,6 +29,15 @@ func.func @multiply_panels_c2(%w: memref<3x35x16xi32>, %sums: memref<64x16xi32>,
 
 // -----
 
+func.func @multiply_panels_c6(%x: memref<1x69xi16>, %w: memref<3x35x16xi32>, %sums: memref<64x16xi32>, %i: index) {
+  // expected-error@+1 {{expects f32 where rows have an odd number of columns, got 'memref<1x69xi16>'}}
+  treadle.multiply_panels %sums = (%x) [%i, %i] rows %i by %w[%i] panels %i {inner = 69 : i64, most_rows = 1 : i64, most_panels = 1 : i64}
+    : memref<64x16xi32>, (memref<1x69xi16>), memref<3x35x16xi32>
+  return
+}
+
+// -----
+
 // The sums of three slices, and the result.
 func.func @multiply_panels_c3(%x: memref<1x70xf32>, %w: memref<3x35x16xi32>, %sums: memref<7x16xi32>, %i: index) {
   // expected-error@+1 {{expects sums in 8 rows of 16 words or more, got 'memref<7x16xi32>'}}

@@ -57,6 +57,12 @@ LogicalResult MultiplyPanelsOp::verify() {
   // multiply_panels_c5
   if (panels < 1 || (rows > fewRows && panels != 4 && panels != 8))
     return emitOpError("expects a positive number of panels, 4 or 8 of many rows, got ") << panels;
+  // multiply_panels_c6
+  for (Type type : getInputs().getTypes()) {
+    auto input = cast<MemRefType>(type);
+    if (!input.getElementType().isF32() && (inner % 2 != 0 || input.getDimSize(1) % 2 != 0))
+      return emitOpError("expects f32 where rows have an odd number of columns, got ") << input;
+  }
   // multiply_panels_c3
   auto sums = cast<MemRefType>(getSums().getType());
   int64_t room = getRoom(inner, inputs, rows, panels);

@@ -36,6 +36,7 @@ def Treadle_MultiplyPanelsOp : Treadle_Op<"multiply_panels", [AttrSizedOperandSe
     * (C3) `sums` has the rows that `getRoom` says.
     * (C4) `most_rows` is positive and at most 16, or a multiple of 64; then there is one input.
     * (C5) `most_panels` is positive, and 4 or 8 of more than 16 rows.
+    * (C6) Inputs are f32, or bf16 as i16; of these, `inner` and the columns are even.
 
     Example:
     ```mlir
@@ -45,7 +46,7 @@ def Treadle_MultiplyPanelsOp : Treadle_Op<"multiply_panels", [AttrSizedOperandSe
     ```
   }];
   let arguments = (ins Arg<MemRefRankOf<[I32], [2]>, "sums", [MemRead, MemWrite]>:$sums,
-                       Arg<Variadic<MemRefRankOf<[F32], [2]>>, "R x K", [MemRead]>:$inputs,
+                       Arg<Variadic<MemRefRankOf<[F32, I16], [2]>>, "R x K", [MemRead]>:$inputs,
                        Index:$row, Index:$column, Index:$rows,
                        Arg<MemRefRankOf<[I32], [3, 4]>, "N/16 x K/2 x 16", [MemRead]>:$weight,
                        Optional<Index>:$group, Index:$panel, Index:$panels,
