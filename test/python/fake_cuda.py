@@ -25,6 +25,10 @@ class Driver:
     def configure(self, devices: int = 1, level: tuple[int, int] = (0, 0), memory: int = 1 << 32) -> None:
         self._library.fakeCudaConfigure(devices, *level, ctypes.c_uint64(memory))
 
+    def configure_grid(self, multiprocessors: int = 3, cooperative: bool = True) -> None:
+        """How many blocks the GPU runs side by side, and whether these may wait for each other."""
+        self._library.fakeCudaConfigureGrid(multiprocessors, cooperative)
+
     def fail(self, function: str, nth: int = 1, error: int = ILLEGAL_ADDRESS) -> None:
         self._library.fakeCudaFail(function.encode(), nth, error)
 

@@ -37,7 +37,7 @@ declare void @llvm.nvvm.cp.async.cg.shared.global.16(ptr addrspace(3), ptr addrs
 declare void @llvm.nvvm.cp.async.cg.shared.global.16.s(ptr addrspace(3), ptr addrspace(1), i32)
 declare void @llvm.nvvm.cp.async.commit.group()
 declare void @llvm.nvvm.cp.async.wait.group(i32)
-define ptx_kernel void @kernel(ptr %x, float %f, i1 %b) "nvvm.reqntid"="32" {
+define ptx_kernel void @kernel(ptr %x, float %f, i1 %b) "nvvm.reqntid"="32" "nvvm.minctasm"="1" {
 """
 BARRIER = "  call void @llvm.nvvm.bar.warp.sync(i32 -1)\n"
 EXCHANGE = f"""
@@ -84,7 +84,9 @@ class Cuda:
     def fill(self, buffer: ctypes.c_uint64, count: int = FLOATS) -> None:
         self.call("cuMemsetD8Async", buffer, 0, 4 * count, self.stream)
 
-    def run(self, body: str, blocks: int = 1, threads: int = THREADS, address: int | None = None) -> list[float]:
+    def run(
+        self, body: str, blocks: int = 1, threads: int = THREADS, address: int | None = None, together: bool = False
+    ) -> list[float]:
         """What the buffer holds when a kernel has run."""
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
         code = f"{MODULE}{PRELUDE}{body}\n  ret void\n}}\n".encode()
@@ -93,7 +95,11 @@ class Cuda:
             self.call("cuModuleGetFunction", ctypes.byref(function), module, b"kernel")
             values = ctypes.c_uint64(self.buffer.value if address is None else address), ctypes.c_float(2), ctypes.c_bool(1)
             arguments = (ctypes.c_void_p * 3)(*map(ctypes.addressof, values))
-            self.call("cuLaunchKernel", function, blocks, 1, 1, threads, 1, 1, 0, self.stream, arguments, None)
+            launch = function, blocks, 1, 1, threads, 1, 1, 0, self.stream, arguments
+            if together:
+                self.call("cuLaunchCooperativeKernel", *launch)
+            else:
+                self.call("cuLaunchKernel", *launch, None)
             found = (ctypes.c_float * FLOATS)()
             self.call("cuMemcpyDtoHAsync_v2", found, self.buffer, 4 * FLOATS, self.stream)
             assert not any(found), "work is done before anybody waits for it"
@@ -347,6 +353,82 @@ def test_copies_in_the_background(cuda: Cuda) -> None:
     cuda.library.fakeCudaReset()
     with finds("reads 16 bytes at offset 128 of buffer "):
         cuda.run(COPY.replace("float, ptr %x, i32 %quarter", "i8, ptr %x, i32 128") + WAIT)
+
+
+# Two blocks meet by a counter, and read what the other has written.
+GRID = """
+  %counter = getelementptr i32, ptr %x, i32 31
+  %mine = getelementptr float, ptr %x, i32 %block
+  %otherBlock = sub i32 1, %block
+  %theirs = getelementptr float, ptr %x, i32 %otherBlock
+  %result = getelementptr float, ptr %mine, i32 2
+  %isLead = icmp eq i32 %block, 0
+  %isLast = icmp eq i32 %thread, 31
+  br i1 %isLast, label %write, label %written
+write:
+  store float %f, ptr %mine
+  br label %written
+written:
+  call void @llvm.nvvm.barrier0()
+  br i1 %isFirst, label %speak, label %met
+speak:
+  %step = select i1 %isLead, i32 2147483647, i32 1
+  fence syncscope("device") release
+  %phase = atomicrmw add ptr %counter, i32 %step syncscope("device") monotonic
+  br label %spin
+spin:
+  %now = load atomic i32, ptr %counter syncscope("device") acquire, align 4
+  %changes = xor i32 %now, %phase
+  %isOpen = icmp slt i32 %changes, 0
+  br i1 %isOpen, label %met, label %spin
+met:
+  call void @llvm.nvvm.barrier0()
+  br i1 %isLast, label %read, label %end
+read:
+  %found = load float, ptr %theirs
+  store float %found, ptr %result
+  br label %end
+end:
+"""
+
+
+def test_grids(cuda: Cuda) -> None:
+    """Blocks that are there together."""
+
+    def run(old: str = "", new: str = "", blocks: int = 2, together: bool = True) -> list[float]:
+        assert old in GRID
+        try:
+            return cuda.run(GRID.replace(old, new, 1) if old else GRID, blocks, together=together)
+        finally:
+            cuda.library.fakeCudaReset()
+            cuda.fill(cuda.buffer)
+            cuda.call("cuStreamSynchronize", cuda.stream)
+
+    # The counter is half a turn on: -0 as a float.
+    assert run() == [2, 2, 2, 2] + [0] * 28
+    no_barrier = "with no barrier in between"
+    with finds(no_barrier):
+        run('  fence syncscope("device") release\n')
+    with finds(no_barrier):
+        run("br i1 %isFirst, label %speak, label %met", "br i1 true, label %met, label %speak")
+    # The block's barriers tie the others to the thread that speaks for them.
+    with finds(no_barrier):
+        run("written:\n  call void @llvm.nvvm.barrier0()", "written:")
+    with finds(no_barrier):
+        run("met:\n  call void @llvm.nvvm.barrier0()", "met:")
+    with finds("waits at a counter for threads that never come"):
+        run("i32 2147483647, i32 1", "i32 2147483646, i32 1")
+    with finds("waits at a counter for threads that never come"):
+        run(together=False)
+    with finds("an atomic access that is not of the device's scope", 200):
+        run('syncscope("device") monotonic', "monotonic")
+    with finds("an atomic access, which this driver does not know", 200):
+        run('syncscope("device") acquire', 'syncscope("device") monotonic')
+    with finds("", 720):
+        run(blocks=4)
+    cuda.library.fakeCudaConfigureGrid(3, 0)
+    with finds("", 801):
+        run()
 
 
 def test_what_it_does_not_know(cuda: Cuda) -> None:

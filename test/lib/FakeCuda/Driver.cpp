@@ -8,6 +8,7 @@
 
 #include "FakeCuda.h"
 
+#include <array>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -47,8 +48,10 @@ struct Driver {
   std::map<std::string, unsigned> calls;
   Failure failure{"", 0, 0};
   bool hasMutants = false; ///< in modules that are loaded
-  unsigned hurry = 0;      ///< a launch, counted as above, that does not wait for its stream
-  int broken = success;    ///< what every call answers since something was found
+  int multiprocessors = 3;
+  bool isCooperative = true; ///< the GPU
+  unsigned hurry = 0;        ///< a launch, counted as above, that does not wait for its stream
+  int broken = success;      ///< what every call answers since something was found
   std::string finding;
   std::string loaded; ///< what kinds of code were given, in order
 };
@@ -119,6 +122,12 @@ void fakeCudaConfigure(int devices, int major, int minor, uint64_t bytes) {
   driver.memoryBytes = bytes;
 }
 
+/// How many multiprocessors a GPU has, and whether its blocks can wait for each other.
+void fakeCudaConfigureGrid(int multiprocessors, int isCooperative) {
+  driver.multiprocessors = multiprocessors;
+  driver.isCooperative = isCooperative;
+}
+
 /// The nth call of a function from now on answers `result`; 0: none does.
 void fakeCudaFail(const char *function, unsigned nth, int result) {
   driver.failure = {function, nth, result};
@@ -147,6 +156,8 @@ void fakeCudaReset() {
   driver.devices = 1;
   driver.major = driver.minor = 0;
   driver.memoryBytes = uint64_t(1) << 32;
+  driver.multiprocessors = 3;
+  driver.isCooperative = true;
   driver.failure.call = driver.hurry = 0;
   driver.hasMutants = false;
   driver.broken = success;
@@ -180,6 +191,7 @@ int cuGetErrorName(int error, const char **name) {
       {notFound, "CUDA_ERROR_NOT_FOUND"},
       {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"},
       {launchFailed, "CUDA_ERROR_LAUNCH_FAILED"},
+      {cooperativeLaunchTooLarge, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE"},
   };
   auto found = names.find(error);
   *name = found == names.end() ? nullptr : found->second;
@@ -215,9 +227,14 @@ int cuDeviceGetName(char *name, int size, int) {
 
 int cuDeviceGetAttribute(int *value, int attribute, int) {
   BEGIN("cuDeviceGetAttribute", false);
-  if (attribute != 75 && attribute != 76)
+  const std::map<int, int> values = {{16, driver.multiprocessors},
+                                     {75, driver.major},
+                                     {76, driver.minor},
+                                     {95, driver.isCooperative}};
+  auto found = values.find(attribute);
+  if (found == values.end())
     return invalidValue;
-  *value = attribute == 75 ? driver.major : driver.minor;
+  *value = found->second;
   return success;
 }
 
@@ -320,28 +337,61 @@ static std::vector<std::vector<uint8_t>> copyArguments(const Kernel &kernel, voi
   return copies;
 }
 
-int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,
-                   unsigned threadsX, unsigned threadsY, unsigned threadsZ, unsigned sharedBytes,
-                   void *handle, void **arguments, void **extra) {
-  BEGIN("cuLaunchKernel", true);
+/// A launch of all blocks in one dimension, where it is right.
+static int launch(void *function, std::array<unsigned, 3> blocks, std::array<unsigned, 3> threads,
+                  unsigned sharedBytes, void *handle, void **arguments, bool together) {
   auto *kernel = static_cast<Kernel *>(function);
   Stream *stream = streamOf(handle);
   if (!stream)
     return invalidHandle;
-  bool isKnown = blocksX && blocksY == 1 && blocksZ == 1 && threadsX && threadsX <= 1024 &&
-                 threadsY == 1 && threadsZ == 1 && !sharedBytes && !extra;
-  if (!isKnown || (kernel->threads && kernel->threads != threadsX))
+  bool isKnown = blocks[0] && blocks[1] == 1 && blocks[2] == 1 && threads[0] &&
+                 threads[0] <= 1024 && threads[1] == 1 && threads[2] == 1 && !sharedBytes;
+  if (!isKnown || (kernel->threads && kernel->threads != threads[0]) ||
+      (kernel->mostThreads && threads[0] > kernel->mostThreads))
     return invalidValue;
+  if (together && blocks[0] > kernel->residentBlocks * unsigned(driver.multiprocessors))
+    return cooperativeLaunchTooLarge;
   bool isHurried = driver.hurry && !--driver.hurry;
   auto place = isHurried ? stream->work.begin() : stream->work.end();
   stream->work.insert(place, [=, copies = copyArguments(*kernel, arguments)]() mutable {
     std::vector<void *> places;
     for (std::vector<uint8_t> &copy : copies)
       places.push_back(copy.data());
-    std::string finding = fake::run(*kernel, blocksX, threadsX, places.data());
+    std::string finding = fake::run(*kernel, blocks[0], threads[0], places.data(), together);
     if (!finding.empty())
       findFault(finding);
   });
+  return success;
+}
+
+int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,
+                   unsigned threadsX, unsigned threadsY, unsigned threadsZ, unsigned sharedBytes,
+                   void *handle, void **arguments, void **extra) {
+  BEGIN("cuLaunchKernel", true);
+  if (extra)
+    return invalidValue;
+  return launch(function, {blocksX, blocksY, blocksZ}, {threadsX, threadsY, threadsZ}, sharedBytes,
+                handle, arguments, /*together=*/false);
+}
+
+int cuLaunchCooperativeKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,
+                              unsigned threadsX, unsigned threadsY, unsigned threadsZ,
+                              unsigned sharedBytes, void *handle, void **arguments) {
+  BEGIN("cuLaunchCooperativeKernel", true);
+  if (!driver.isCooperative)
+    return notSupported;
+  return launch(function, {blocksX, blocksY, blocksZ}, {threadsX, threadsY, threadsZ}, sharedBytes,
+                handle, arguments, /*together=*/true);
+}
+
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function, int threads,
+                                                size_t sharedBytes) {
+  BEGIN("cuOccupancyMaxActiveBlocksPerMultiprocessor", true);
+  bool isReal = driver.modules.count(static_cast<LoadedModule *>(function));
+  const auto *kernel = static_cast<Kernel *>(function);
+  if (!isReal && (sharedBytes || unsigned(threads) > kernel->mostThreads))
+    return invalidValue;
+  *blocks = isReal ? 1 : int(kernel->residentBlocks);
   return success;
 }
 

@@ -58,6 +58,8 @@ enum Result : int {
   notFound = 500,
   illegalAddress = 700,
   launchFailed = 719,
+  cooperativeLaunchTooLarge = 720,
+  notSupported = 801,
 };
 
 //===----------------------------------------------------------------------===//
@@ -123,14 +125,18 @@ extern DeviceMemory memory;
 // Module.cpp
 //===----------------------------------------------------------------------===//
 
-/// Memory that a module has of its own.
+/// What one block has of a piece of shared memory, by byte.
+struct Share {
+  std::vector<uint8_t> bytes, written;
+  std::vector<Trace> traces;
+};
+
+/// Memory that a module has of its own. Of shared memory `bytes` is an address alone.
 struct Global {
   uint8_t *bytes;
   uint64_t size;
   const char *name;
-  /// By byte, of shared memory.
-  mutable std::vector<uint8_t> written = {};
-  mutable std::vector<Trace> traces = {};
+  mutable std::map<unsigned, Share> shares = {}; ///< by slot of the block
 };
 
 struct Kernel {
@@ -138,7 +144,11 @@ struct Kernel {
   /// Runs one thread. Arguments are as cuLaunchKernel takes them.
   void (*run)(void **arguments) = nullptr;
   std::vector<unsigned> argumentBytes;
-  unsigned threads = 0; ///< that it must be launched with; 0: any number
+  unsigned threads = 0;     ///< that it must be launched with; 0: any number
+  unsigned mostThreads = 0; ///< that it may be launched with; 0: any number
+  /// Blocks that a multiprocessor runs side by side: what its launch bounds promise, and nothing
+  /// without them, since it may then use all registers.
+  unsigned residentBlocks = 0;
   std::vector<Global> shared, constants;
 };
 
@@ -179,11 +189,17 @@ void finishBlock();
 // Threads.cpp
 //===----------------------------------------------------------------------===//
 
-/// Runs all blocks, one behind the other. Returns what is wrong with the kernel, or "".
-std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments);
+/// Blocks that may be there at once.
+constexpr unsigned mostBlocks = 16;
 
-/// The thread that runs.
+/// Runs all blocks, one behind the other, or `together`, so that they may wait for each other.
+/// Returns what is wrong with the kernel, or "".
+std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments,
+                bool together);
+
+/// The thread that runs, in its block and among all that are there.
 unsigned currentThread();
+unsigned currentThreadOfAll();
 
 /// Waits for the whole warp. The last one to come runs `exchange` with what each thread has
 /// brought.
@@ -199,6 +215,12 @@ void *findFunction(const std::string &intrinsic);
 /// are numbered.
 void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite, uint32_t site);
 
+/// What kernels call in place of atomic accesses of 32 bits, in the scope of the device: an
+/// addition, which gives what was there before, a load that acquires, and a fence that releases.
+uint32_t addAtomically(void *pointer, uint32_t value);
+uint32_t loadAcquire(void *pointer);
+void fenceRelease();
+
 //===----------------------------------------------------------------------===//
 // Tensor.cpp
 //===----------------------------------------------------------------------===//
@@ -207,8 +229,8 @@ void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite
 void replaceTensorCode(llvm::Module &module);
 void *findTensorFunction(const std::string &name);
 
-/// Copies that no thread of the block has waited for are gone.
-void forgetCopies();
+/// Copies that no thread of a block has waited for are gone.
+void forgetCopies(unsigned firstThread, unsigned threads);
 /// Whether the present thread has some under way.
 bool hasCopies();
 

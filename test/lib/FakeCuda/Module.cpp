@@ -14,6 +14,7 @@
 
 #include "FakeCuda.h"
 
+#include "llvm/ADT/SmallVectorExtras.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/IRBuilder.h"
@@ -38,6 +39,8 @@ static Error makeError(const Twine &text) { return createStringError(text); }
 
 namespace {
 constexpr StringLiteral accessFunction = "fakeCudaAccess";
+constexpr StringLiteral addFunction = "fakeCudaAdd", loadFunction = "fakeCudaLoad",
+                        fenceFunction = "fakeCudaFence";
 
 /// Sends the accesses of a function through the driver.
 class Instrumenter {
@@ -64,6 +67,8 @@ public:
 private:
   Error visit(Instruction &instruction) {
     IRBuilder<> b(&instruction);
+    if (instruction.isAtomic())
+      return replaceAtomic(b, instruction);
     if (auto *load = dyn_cast<LoadInst>(&instruction)) {
       load->setOperand(0, check(b, load->getPointerOperand(), sizeOf(b, load->getType()),
                                 load->getAlign(), false));
@@ -71,14 +76,40 @@ private:
       store->setOperand(1, check(b, store->getPointerOperand(),
                                  sizeOf(b, store->getValueOperand()->getType()), store->getAlign(),
                                  true));
-    } else if (isa<AtomicRMWInst, AtomicCmpXchgInst>(instruction)) {
-      return makeError("an atomic access, which this driver does not know");
     } else if (isa<AnyMemIntrinsic>(instruction)) {
       return makeError("a copy or fill of memory, which this driver does not know");
     } else if (auto *call = dyn_cast<CallBase>(&instruction); call && call->isInlineAsm()) {
       return makeError("inline assembly, which this driver does not know");
     }
     return Error::success();
+  }
+
+  /// What orders accesses of several blocks: in the form that grids use alone.
+  Error replaceAtomic(IRBuilder<> &b, Instruction &instruction) {
+    std::optional<SyncScope::ID> scope = getAtomicSyncScopeID(&instruction);
+    if (!scope || *scope != module.getContext().getOrInsertSyncScopeID("device"))
+      return makeError("an atomic access that is not of the device's scope");
+    Type *word = b.getInt32Ty();
+    auto call = [&](StringRef name, Type *result, ArrayRef<Value *> arguments) {
+      SmallVector<Type *> types = map_to_vector(arguments, [](Value *v) { return v->getType(); });
+      FunctionCallee function =
+          module.getOrInsertFunction(name, FunctionType::get(result, types, false));
+      instruction.replaceAllUsesWith(b.CreateCall(function, arguments));
+      instruction.eraseFromParent();
+      return Error::success();
+    };
+    auto generic = [&](Value *place) { return b.CreateAddrSpaceCast(place, pointer); };
+    if (auto *fence = dyn_cast<FenceInst>(&instruction);
+        fence && fence->getOrdering() == AtomicOrdering::Release)
+      return call(fenceFunction, b.getVoidTy(), {});
+    if (auto *add = dyn_cast<AtomicRMWInst>(&instruction);
+        add && add->getOperation() == AtomicRMWInst::Add && add->getType() == word &&
+        add->getOrdering() == AtomicOrdering::Monotonic)
+      return call(addFunction, word, {generic(add->getPointerOperand()), add->getValOperand()});
+    if (auto *load = dyn_cast<LoadInst>(&instruction);
+        load && load->getType() == word && load->getOrdering() == AtomicOrdering::Acquire)
+      return call(loadFunction, word, {generic(load->getPointerOperand())});
+    return makeError("an atomic access, which this driver does not know");
   }
 
   Value *sizeOf(IRBuilder<> &b, Type *type) {
@@ -147,13 +178,15 @@ static void exportGlobals(llvm::Module &module) {
   }
 }
 
-/// The functions that a constant is used in.
+/// The functions that a constant is used in, and those that call them.
 static void findUsers(Value &value, SmallPtrSetImpl<Function *> &functions) {
-  for (User *user : value.users())
-    if (auto *instruction = dyn_cast<Instruction>(user))
-      functions.insert(instruction->getFunction());
-    else
+  for (User *user : value.users()) {
+    auto *instruction = dyn_cast<Instruction>(user);
+    if (!instruction)
       findUsers(*user, functions);
+    else if (functions.insert(instruction->getFunction()).second)
+      findUsers(*instruction->getFunction(), functions);
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -193,9 +226,16 @@ Error CompiledModule::describe(llvm::Module &module) {
     kernel.name = function.getName().str();
     for (Argument &argument : function.args())
       kernel.argumentBytes.push_back(layout.getTypeStoreSize(argument.getType()));
-    StringRef threads = function.getFnAttribute("nvvm.reqntid").getValueAsString();
-    if (!threads.empty() && threads.split(',').first.getAsInteger(10, kernel.threads))
+    auto readBound = [&](StringRef name, unsigned &bound) {
+      StringRef text = function.getFnAttribute(name).getValueAsString();
+      return text.empty() || !text.split(',').first.getAsInteger(10, bound);
+    };
+    if (!readBound("nvvm.reqntid", kernel.threads) ||
+        !readBound("nvvm.maxntid", kernel.mostThreads))
       return makeError("a block size that is no number");
+    if ((kernel.threads || kernel.mostThreads) &&
+        !readBound("nvvm.minctasm", kernel.residentBlocks))
+      return makeError("a number of blocks that is none");
     kernels[kernel.name].kernel = kernel;
   }
   for (GlobalVariable &global : module.globals()) {
@@ -233,6 +273,9 @@ Error CompiledModule::compile(std::unique_ptr<llvm::Module> module,
   };
   define(accessFunction, reinterpret_cast<void *>(access));
   define(switchFunction, reinterpret_cast<void *>(isMutantOn));
+  define(addFunction, reinterpret_cast<void *>(addAtomically));
+  define(loadFunction, reinterpret_cast<void *>(loadAcquire));
+  define(fenceFunction, reinterpret_cast<void *>(fenceRelease));
   for (Function &function : *module)
     if (function.getName().starts_with("fake."))
       define(function.getName(), findFunction(function.getName().drop_front(5).str()));

@@ -56,7 +56,7 @@ void fake::beginCounting(const Kernel &kernel, unsigned blocks, unsigned threads
 void fake::countAccess(uint64_t address, uint64_t bytes, bool isWrite, uint32_t site) {
   if (!isCounting)
     return;
-  unsigned thread = currentThread();
+  unsigned thread = currentThreadOfAll();
   uint32_t times = timesRun[uint64_t(thread) << 32 | site]++;
   for (uint64_t sector = address / sectorBytes; sector * sectorBytes < address + bytes; ++sector) {
     launches.back().sectors[isWrite].insert(sector);

@@ -100,10 +100,10 @@ struct Copies {
 };
 } // namespace
 
-static std::map<unsigned, Copies> copies; // by thread of the block that runs
+static std::map<unsigned, Copies> copies; // by thread of all that are there
 
 static void startCopy(void *to, void *from, uint32_t bytes, uint32_t site) {
-  Copies &own = copies[currentThread()];
+  Copies &own = copies[currentThreadOfAll()];
   Copy &made = own.open.emplace_back(Copy{to, {}, own.groups, site});
   if (bytes)
     std::memcpy(made.bytes, access(from, bytes, copyBytes, false, site), bytes);
@@ -112,11 +112,11 @@ static void startCopy(void *to, void *from, uint32_t bytes, uint32_t site) {
   std::memset(writtenOfShared(to), 0, copyBytes);
 }
 
-static void commitCopies() { ++copies[currentThread()].groups; }
+static void commitCopies() { ++copies[currentThreadOfAll()].groups; }
 
 /// Until at most so many groups are under way.
 static void waitForCopies(uint32_t groups) {
-  Copies &own = copies[currentThread()];
+  Copies &own = copies[currentThreadOfAll()];
   llvm::erase_if(own.open, [&](const Copy &done) {
     if (done.group + groups >= own.groups)
       return false;
@@ -125,9 +125,11 @@ static void waitForCopies(uint32_t groups) {
   });
 }
 
-void fake::forgetCopies() { copies.clear(); }
+void fake::forgetCopies(unsigned firstThread, unsigned threads) {
+  copies.erase(copies.lower_bound(firstThread), copies.lower_bound(firstThread + threads));
+}
 
-bool fake::hasCopies() { return !copies[currentThread()].open.empty(); }
+bool fake::hasCopies() { return !copies[currentThreadOfAll()].open.empty(); }
 
 //===----------------------------------------------------------------------===//
 // Code

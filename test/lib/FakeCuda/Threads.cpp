@@ -22,8 +22,18 @@
 using namespace fake;
 
 namespace {
+/// What is ordered before something: of block i everything before its barrier number `[i]`.
+using Knowledge = std::vector<unsigned>;
+
+/// A place that is accessed atomically.
+struct Sync {
+  Knowledge released;
+  unsigned changes = 0;
+  std::vector<std::pair<unsigned, unsigned>> waiting; ///< slots and threads
+};
+
 enum { mostThreads = 1024, stackBytes = 1 << 16 };
-enum class Meeting { barrier, warpBarrier, shuffle, exchange };
+enum class Meeting { barrier, warpBarrier, shuffle, exchange, change };
 
 struct Thread {
   void *place; ///< where it goes on
@@ -35,28 +45,56 @@ struct Thread {
   void *brought;
   /// Barriers of the warp that it has passed, and whom it met at the last one.
   uint32_t warpBarriers, met;
+  /// What it has acquired since the last barrier of the block, what its last fence released, and
+  /// the change of memory that it has seen last.
+  Knowledge acquired, released;
+  const Sync *polled;
+  unsigned changes;
 };
 
-/// The block that runs.
 struct Block {
   const Kernel *kernel;
   void **arguments;
-  unsigned index, blocks, numThreads, current, numLeft;
-  Thread threads[mostThreads];
+  unsigned index, slot, blocks, numThreads, current, numLeft;
+  std::vector<Thread> threads;
+  Knowledge known; ///< by all its threads
   std::vector<unsigned> ready;
   unsigned atBarrier, barriers, launch;
   std::string finding;
 };
 } // namespace
 
-static Block block;
-static void *home; // where the loop over threads goes on
+static std::map<uint64_t, Sync> syncs; // by address, of the launch
+
+static void learn(Knowledge &known, const Knowledge &more) {
+  known.resize(std::max(known.size(), more.size()));
+  for (size_t i = 0; i < more.size(); ++i)
+    known[i] = std::max(known[i], more[i]);
+}
+
+static bool isKnown(const Knowledge &known, unsigned index, unsigned barriers) {
+  return index < known.size() && barriers < known[index];
+}
+
+static Block block;               // the one that runs; its place in `others` is empty meanwhile
+static std::vector<Block> others; // that are there
+static void *home;                // where the loop over threads goes on
 
 static uint8_t *stackOf(unsigned thread) {
-  static auto *stacks =
-      static_cast<uint8_t *>(mmap(nullptr, size_t(mostThreads) * stackBytes, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  return stacks + size_t(thread) * stackBytes;
+  static auto *stacks = static_cast<uint8_t *>(
+      mmap(nullptr, size_t(mostBlocks) * mostThreads * stackBytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  return stacks + (size_t(block.slot) * mostThreads + thread) * stackBytes;
+}
+
+static Block &blockAt(unsigned slot) { return slot == block.slot ? block : others[slot]; }
+
+/// Makes the block of a slot the one that runs.
+static void enterBlock(unsigned slot) {
+  if (slot == block.slot)
+    return;
+  std::swap(block, others[block.slot]);
+  std::swap(block, others[slot]);
 }
 
 static unsigned nextRandom() {
@@ -105,6 +143,8 @@ static const char *nameOf(Meeting meeting) {
     return "a shuffle";
   case Meeting::exchange:
     return "a product of the warp";
+  case Meeting::change:
+    return "a counter";
   }
   return "";
 }
@@ -201,6 +241,8 @@ static void blockBarrier() {
   block.atBarrier = 0;
   ++block.barriers;
   for (unsigned i = 0; i < block.numThreads; ++i) {
+    learn(block.known, block.threads[i].acquired);
+    block.threads[i].acquired.clear();
     block.threads[i].members = 0;
     if (i != block.current)
       block.ready.push_back(i);
@@ -213,6 +255,7 @@ static void blockBarrierOf(uint32_t number) {
 }
 
 unsigned fake::currentThread() { return block.current; }
+unsigned fake::currentThreadOfAll() { return block.slot * mostThreads + block.current; }
 
 static uint32_t zero() { return 0; }
 static uint32_t one() { return 1; }
@@ -264,7 +307,8 @@ uint8_t *fake::writtenOfShared(const void *place) {
   const Global *global = findGlobal(block.kernel->shared, byte);
   if (!global)
     fail("copies to what is not shared memory");
-  return global->written.data() + (byte - global->bytes);
+  Share &share = global->shares.at(block.slot);
+  return share.written.data() + (byte - global->bytes);
 }
 
 /// Whether an access came before what the present thread does now, in every order that
@@ -272,10 +316,11 @@ uint8_t *fake::writtenOfShared(const void *place) {
 static bool isOrdered(const Access &access, bool isShared) {
   if (access.launch != block.launch)
     return true;
+  const Thread &self = block.threads[block.current];
   // Each block has shared memory of its own.
   if (access.block != block.index)
-    return isShared;
-  const Thread &self = block.threads[block.current];
+    return isShared || isKnown(block.known, access.block, access.blockBarriers) ||
+           isKnown(self.acquired, access.block, access.blockBarriers);
   if (access.thread == block.current || access.blockBarriers != block.barriers)
     return true;
   bool hasMet = access.thread / warpThreads == block.current / warpThreads &&
@@ -342,14 +387,15 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
            std::string(global->name));
     if (globals == &block.kernel->shared) {
       uint64_t offset = place - global->bytes;
-      global->traces.resize(global->size);
+      Share &share = global->shares.at(block.slot);
       auto where = [&, offset] {
         return std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of " +
                global->name;
       };
-      if (trace(global->traces.data() + offset, global->written.data() + offset, bytes, isWrite,
+      if (trace(share.traces.data() + offset, share.written.data() + offset, bytes, isWrite,
                 /*isShared=*/true, where))
         crossed.insert(block.kernel->name);
+      return share.bytes.data() + offset;
     }
     return pointer;
   }
@@ -357,6 +403,62 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
     return pointer;
   fail((isWrite ? "writes " : "reads ") + memory.describe(address, bytes));
   return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Atomic accesses
+//===----------------------------------------------------------------------===//
+
+/// Four bytes of the device.
+static uint32_t *findWord(void *pointer) {
+  auto address = reinterpret_cast<uint64_t>(pointer);
+  Piece piece = memory.find(address, sizeof(uint32_t));
+  if (!piece || address % sizeof(uint32_t))
+    fail("accesses atomically " + memory.describe(address, sizeof(uint32_t)));
+  if (!piece.written[0])
+    fail("accesses atomically " + memory.describe(address, sizeof(uint32_t)) +
+         ", before anything has written them");
+  return reinterpret_cast<uint32_t *>(piece.bytes);
+}
+
+/// What the block did before its last barrier, and what it knows of others.
+void fake::fenceRelease() {
+  Thread &self = block.threads[block.current];
+  Knowledge own(block.index + 1);
+  own[block.index] = block.barriers;
+  learn(self.released, own);
+  learn(self.released, block.known);
+  learn(self.released, self.acquired);
+}
+
+uint32_t fake::addAtomically(void *pointer, uint32_t value) {
+  uint32_t *word = findWord(pointer), before = *word;
+  Sync &sync = syncs[reinterpret_cast<uint64_t>(pointer)];
+  *word += value;
+  ++sync.changes;
+  learn(sync.released, block.threads[block.current].released);
+  for (auto [slot, thread] : sync.waiting)
+    blockAt(slot).ready.push_back(thread);
+  sync.waiting.clear();
+  return before;
+}
+
+/// Who has seen a value looks again when there is another one.
+uint32_t fake::loadAcquire(void *pointer) {
+  uint32_t *word = findWord(pointer);
+  Sync &sync = syncs[reinterpret_cast<uint64_t>(pointer)];
+  Thread &self = block.threads[block.current];
+  if (self.polled == &sync && self.changes == sync.changes) {
+    self.meeting = Meeting::change;
+    self.members = 1u << block.current % warpThreads;
+    sync.waiting.push_back({block.slot, block.current});
+    giveWay();
+  }
+  self.members = 0;
+  self.polled = &sync;
+  self.changes = sync.changes;
+  learn(self.acquired, sync.released);
+  return *word;
 }
 
 /// The kernels whose threads have met in shared memory so far: in others barriers do nothing.
@@ -374,13 +476,17 @@ extern "C" const char *fakeCudaCrossed() {
 
 static void beginBlock() {
   for (const Global &global : block.kernel->shared) {
-    std::memset(global.bytes, 0xff, global.size); // NaN
-    global.written.assign(global.size, false);
+    Share &share = global.shares[block.slot];
+    share.bytes.assign(global.size, 0xff); // NaN
+    share.written.assign(global.size, false);
+    share.traces.resize(global.size);
   }
-  forgetCopies();
+  forgetCopies(block.slot * mostThreads, mostThreads);
   block.ready.clear();
+  block.known.clear();
   block.atBarrier = block.barriers = 0;
   block.numLeft = block.numThreads;
+  block.threads.resize(mostThreads);
   for (unsigned i = 0; i < block.numThreads; ++i) {
     auto **top = reinterpret_cast<void **>(stackOf(i) + stackBytes - 64);
     *--top = nullptr; // aligned as behind a call
@@ -401,30 +507,62 @@ static std::string describeDeadlock() {
   return "";
 }
 
-static void runBlock() {
-  beginBlock();
-  while (!block.ready.empty()) {
-    std::swap(block.ready[nextRandom() % block.ready.size()], block.ready.back());
-    block.current = block.ready.back();
-    block.ready.pop_back();
-    switchTo(&home, block.threads[block.current].place);
-    if (!block.finding.empty())
-      return;
-  }
-  if (block.numLeft)
-    block.finding = describeDeadlock();
+/// Whether a thread of the block that runs could go on; it does.
+static bool runThreadByLot() {
+  if (block.ready.empty())
+    return false;
+  std::swap(block.ready[nextRandom() % block.ready.size()], block.ready.back());
+  block.current = block.ready.back();
+  block.ready.pop_back();
+  switchTo(&home, block.threads[block.current].place);
+  return true;
 }
 
-std::string fake::run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments) {
-  block.kernel = &kernel;
-  block.arguments = arguments;
-  block.blocks = blocks;
-  block.numThreads = threads;
-  block.finding.clear();
-  ++block.launch;
+/// Runs the blocks that are there, until all of them are done or something is found.
+static void runBlocks() {
+  for (unsigned slot = 0; slot < others.size(); ++slot) {
+    enterBlock(slot);
+    beginBlock();
+  }
+  std::string finding;
+  for (unsigned idle = 0; idle < others.size() && finding.empty();) {
+    // From a block that cannot go on to the next one; from others now and then.
+    if (idle || nextRandom() % 64 == 0)
+      enterBlock((block.slot + 1) % others.size());
+    idle = runThreadByLot() ? 0 : idle + 1;
+    finding = block.finding;
+  }
+  for (unsigned slot = 0; slot < others.size() && finding.empty(); ++slot) {
+    enterBlock(slot);
+    if (block.numLeft)
+      finding = describeDeadlock();
+  }
+  block.finding = finding;
+}
+
+std::string fake::run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments,
+                      bool together) {
+  static unsigned launch = 0;
+  ++launch;
+  syncs.clear();
   beginCounting(kernel, blocks, threads);
-  for (block.index = 0; block.index < blocks && block.finding.empty(); ++block.index) {
-    runBlock();
+  unsigned step = together ? blocks : 1;
+  others.resize(step);
+  block.slot = 0;
+  block.finding.clear();
+  for (unsigned first = 0; first < blocks && block.finding.empty(); first += step) {
+    for (unsigned slot = 0; slot < step; ++slot) {
+      enterBlock(slot);
+      block.kernel = &kernel;
+      block.arguments = arguments;
+      block.index = first + slot;
+      block.slot = slot;
+      block.blocks = blocks;
+      block.numThreads = threads;
+      block.launch = launch;
+      block.finding.clear();
+    }
+    runBlocks();
     finishBlock();
   }
   return block.finding;
