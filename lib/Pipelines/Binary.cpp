@@ -230,6 +230,7 @@ static Expected<ProgramFacts> collectFacts(const BinaryInput &input, ModelAttr m
     return gpuCode.takeError();
   facts.gpuCode = std::move(*gpuCode);
   facts.gpuKernels = getGPUKernels(input);
+  facts.gridKernels = getGridKernels(input);
   facts.weights = weights;
   if (input.options.golden.empty())
     return facts;

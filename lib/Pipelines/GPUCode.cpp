@@ -69,6 +69,19 @@ std::vector<std::string> treadle::getGPUKernels(const BinaryInput &input) {
   return names;
 }
 
+llvm::StringMap<GridKernel> treadle::getGridKernels(const BinaryInput &input) {
+  llvm::StringMap<GridKernel> grids;
+  for (auto [number, name] : llvm::enumerate(getGPUKernels(input))) {
+    ModuleOp module = input.gpuModule;
+    if (!module.lookupSymbol(name))
+      continue;
+    gpu::GPUModuleOp kernels = *module.getOps<gpu::GPUModuleOp>().begin();
+    auto kernel = kernels.lookupSymbol<gpu::GPUFuncOp>(name);
+    grids[name] = {uint32_t(number), uint32_t((*kernel.getKnownBlockSize())[0])};
+  }
+  return grids;
+}
+
 static Expected<GPUCode> emitForEmulation(const BinaryInput &input, gpu::GPUModuleOp kernels) {
   Expected<GPUIR> ir = emitIR(kernels);
   if (!ir)

@@ -10,7 +10,7 @@
 #define TREADLE_LIB_PIPELINES_GPUCODE_H
 
 #include "Binary.h"
-#include "treadle/Target/NVPTX/Toolkit.h"
+#include "treadle/Target/ProgramImage.h"
 
 namespace treadle {
 
@@ -20,6 +20,9 @@ llvm::Expected<std::vector<GPUCode>> emitGPUCode(const BinaryInput &input);
 
 /// The names of the GPU kernels, in the order in which schedules number them.
 std::vector<std::string> getGPUKernels(const BinaryInput &input);
+
+/// Of these, those that are the whole schedule of an entry point, by its name.
+llvm::StringMap<GridKernel> getGridKernels(const BinaryInput &input);
 
 /// The file of `dumpPhases` that shows the GPU kernels, and those that emitGPUCode writes.
 constexpr llvm::StringLiteral gpuKernelsDump = "kernels.gpu.mlir";

@@ -30,6 +30,9 @@ typedef struct treadle_cuda {
   void *context; ///< the device's own, which an application may share
   void *module;
   void **kernels; ///< [gpu_kernels]
+  /// [entries] Blocks that the device runs side by side of an entry point's grid
+  /// kernel; 0: its schedule launches a kernel for each stage.
+  uint32_t *grids;
   treadle_cuda_address weights;
 } treadle_cuda;
 
@@ -39,6 +42,7 @@ typedef struct treadle_cuda_session {
   void *stream;
   treadle_cuda_address states, arena, hidden, logits;
   treadle_cuda_address ids, mask; ///< a call's input
+  treadle_cuda_address counter;   ///< of the barriers of grids
   /// The present call of the table: an error, after which nothing more is done; has
   /// asked for states to be written; reads the host's staging memory.
   bool failed, wrote, staged;

@@ -26,8 +26,15 @@ enum { TREADLE_CUDA_OUT_OF_MEMORY = 2, TREADLE_CUDA_NO_DEVICE = 100 };
 /// CUdeviceptr.
 typedef uint64_t treadle_cuda_address;
 
-/// CUdevice_attribute: the level of a device.
-enum { TREADLE_CUDA_MAJOR = 75, TREADLE_CUDA_MINOR = 76 };
+/// CUdevice_attribute: the level of a device, how many blocks it runs side by side,
+/// in units of what one multiprocessor does, and whether these may wait for each
+/// other.
+enum {
+  TREADLE_CUDA_MULTIPROCESSORS = 16,
+  TREADLE_CUDA_MAJOR = 75,
+  TREADLE_CUDA_MINOR = 76,
+  TREADLE_CUDA_COOPERATIVE = 95
+};
 
 /// CU_STREAM_NON_BLOCKING: no order with work of others in the process.
 enum { TREADLE_CUDA_NON_BLOCKING = 1 };
@@ -68,7 +75,13 @@ enum { TREADLE_CUDA_NON_BLOCKING = 1 };
   F(cuLaunchKernel,                                                            \
     (void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,     \
      unsigned threadsX, unsigned threadsY, unsigned threadsZ,                  \
-     unsigned sharedBytes, void *stream, void **arguments, void **extra))
+     unsigned sharedBytes, void *stream, void **arguments, void **extra))      \
+  F(cuLaunchCooperativeKernel,                                                 \
+    (void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,     \
+     unsigned threadsX, unsigned threadsY, unsigned threadsZ,                  \
+     unsigned sharedBytes, void *stream, void **arguments))                    \
+  F(cuOccupancyMaxActiveBlocksPerMultiprocessor,                               \
+    (int *blocks, void *function, int threads, size_t sharedBytes))
 
 typedef struct treadle_cuda_driver {
 #define TREADLE_CUDA_MEMBER(NAME, PARAMETERS)                                  \

@@ -161,6 +161,42 @@ static treadle_status findKernels(Opening *opening) {
   return TREADLE_STATUS_OK;
 }
 
+/// How many blocks of an entry point's grid kernel the device holds at once. More
+/// could not wait for each other.
+static bool sizeGrid(Opening *opening, const treadle_program_entry *entry,
+                     int multiprocessors, uint32_t *blocks) {
+  treadle_cuda *cuda = opening->cuda;
+  int ofOne = 0;
+  if (!CALL(cuOccupancyMaxActiveBlocksPerMultiprocessor, &ofOne,
+            cuda->kernels[entry->grid_kernel], (int)entry->grid_threads,
+            /*sharedBytes=*/0))
+    return false;
+  *blocks = (uint32_t)ofOne * (uint32_t)multiprocessors;
+  return true;
+}
+
+static treadle_status sizeGrids(Opening *opening) {
+  treadle_cuda *cuda = opening->cuda;
+  const uint64_t count = treadle_header()->entries.count;
+  cuda->grids = calloc(count, sizeof(*cuda->grids));
+  if (!cuda->grids) {
+    treadle_format(opening->message, opening->messageSize, "out of memory");
+    return TREADLE_STATUS_OUT_OF_MEMORY;
+  }
+  int canWait = 0, multiprocessors = 0;
+  if (!CALL(cuDeviceGetAttribute, &canWait, TREADLE_CUDA_COOPERATIVE,
+            cuda->device) ||
+      !CALL(cuDeviceGetAttribute, &multiprocessors,
+            TREADLE_CUDA_MULTIPROCESSORS, cuda->device))
+    return TREADLE_STATUS_DEVICE;
+  const treadle_program_entry *entry = treadle_entries();
+  for (uint64_t i = 0; i < count && canWait; ++i)
+    if (entry[i].grid_threads &&
+        !sizeGrid(opening, &entry[i], multiprocessors, &cuda->grids[i]))
+      return TREADLE_STATUS_DEVICE;
+  return TREADLE_STATUS_OK;
+}
+
 //===----------------------------------------------------------------------===//
 // Weights
 //===----------------------------------------------------------------------===//
@@ -244,6 +280,8 @@ static treadle_status fillDevice(Opening *opening, const treadle_model *model,
   if (status == TREADLE_STATUS_OK)
     status = findKernels(opening);
   if (status == TREADLE_STATUS_OK)
+    status = sizeGrids(opening);
+  if (status == TREADLE_STATUS_OK)
     status = copyWeights(opening, model);
   return status;
 }
@@ -301,6 +339,7 @@ void treadle_cuda_close(treadle_model *model) {
       cuda->driver.cuCtxPopCurrent_v2(&context);
     cuda->driver.cuDevicePrimaryCtxRelease_v2(cuda->device);
   }
+  free(cuda->grids);
   free(cuda->kernels);
   free(cuda);
 }

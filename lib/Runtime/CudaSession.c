@@ -86,6 +86,7 @@ treadle_status treadle_cuda_session_create(treadle_session *session) {
        (uint64_t)extent.head_rows * header->vocab_size * sizeof(float)},
       {&cuda->ids, extent.forward_rows * sizeof(int32_t)},
       {&cuda->mask, extent.forward_rows},
+      {&cuda->counter, sizeof(uint32_t)},
   };
   treadle_status status =
       CALL(cuStreamCreate, &cuda->stream, TREADLE_CUDA_NON_BLOCKING)
@@ -93,6 +94,8 @@ treadle_status treadle_cuda_session_create(treadle_session *session) {
           : TREADLE_STATUS_DEVICE;
   for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces) && !status; ++i)
     status = takeMemory(session, pieces[i].address, pieces[i].bytes);
+  if (!status)
+    CALL(cuMemsetD8Async, cuda->counter, 0, sizeof(uint32_t), cuda->stream);
   leave(session);
   session->arena = (uint8_t *)(uintptr_t)cuda->arena;
   session->hidden = (float *)(uintptr_t)cuda->hidden;
@@ -106,9 +109,9 @@ void treadle_cuda_session_destroy(treadle_session *session) {
   const treadle_cuda_driver *driver = driverOf(session);
   void *context = session->model->cuda->context;
   bool current = driver->cuCtxPushCurrent_v2(context) == 0;
-  const treadle_cuda_address pieces[] = {cuda->states, cuda->arena,
-                                         cuda->hidden, cuda->logits,
-                                         cuda->ids,    cuda->mask};
+  const treadle_cuda_address pieces[] = {
+      cuda->states, cuda->arena, cuda->hidden, cuda->logits,
+      cuda->ids,    cuda->mask,  cuda->counter};
   if (cuda->stream)
     driver->cuStreamDestroy_v2(cuda->stream);
   for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); ++i)
@@ -274,6 +277,23 @@ void treadle_launch(treadle_launcher *launcher, int64_t kernel, int64_t blocks,
        arguments, NULL);
 }
 
+/// The whole schedule of an entry point in one launch.
+static void launchGrid(treadle_session *session, size_t index,
+                       const void *input, const void *mask, void *output,
+                       int64_t position, int64_t valid) {
+  const treadle_cuda *cuda = session->model->cuda;
+  const treadle_program_entry *entry = &treadle_entries()[index];
+  void *arena = session->arena;
+  treadle_cuda_address states = session->cuda->states, weights = cuda->weights;
+  treadle_cuda_address counter = session->cuda->counter;
+  int64_t passes = session->loops;
+  void *arguments[] = {&arena,  &states,   &weights, &input,  &mask,
+                       &output, &position, &valid,   &passes, &counter};
+  CALL(cuLaunchCooperativeKernel, cuda->kernels[entry->grid_kernel],
+       cuda->grids[index], 1, 1, entry->grid_threads, 1, 1, /*sharedBytes=*/0,
+       session->cuda->stream, arguments);
+}
+
 void treadle_cuda_call(treadle_session *session, size_t index,
                        const void *input, void *output, int64_t position,
                        int64_t valid) {
@@ -292,10 +312,13 @@ void treadle_cuda_call(treadle_session *session, size_t index,
   if (!enter(session))
     return;
   treadle_launcher launcher = {session};
-  treadle_schedule_functions[index](
-      session->arena, (void *)(uintptr_t)cuda->states,
-      (const void *)(uintptr_t)session->model->cuda->weights, input, mask,
-      output, position, valid, session->loops, &launcher);
+  if (session->model->cuda->grids[index])
+    launchGrid(session, index, input, mask, output, position, valid);
+  else
+    treadle_schedule_functions[index](
+        session->arena, (void *)(uintptr_t)cuda->states,
+        (const void *)(uintptr_t)session->model->cuda->weights, input, mask,
+        output, position, valid, session->loops, &launcher);
   leave(session);
 }
 

@@ -45,7 +45,7 @@ extern "C" {
 #define TREADLE_PROGRAM_MAGIC UINT64_C(0x00454c4441455254)
 
 /// Changes with any change to this file.
-#define TREADLE_PROGRAM_FORMAT UINT32_C(7)
+#define TREADLE_PROGRAM_FORMAT UINT32_C(8)
 
 /// `count` elements that start `offset` bytes into the image. Elements are
 /// aligned to their size; structs to 8. A string's count is its length in
@@ -150,6 +150,12 @@ typedef struct treadle_program_entry {
   uint64_t key_work;
   uint64_t serial;
   uint64_t barriers;
+  /// On a GPU: the number of the kernel that is all of the entry point's schedule,
+  /// which blocks of so many threads walk through together. Its arguments are those
+  /// of the schedule, and in place of the launcher the address of 4 bytes, 0 at
+  /// first, by which the blocks wait for each other. 0 threads: there is none.
+  uint32_t grid_kernel;
+  uint32_t grid_threads;
 } treadle_program_entry;
 
 //===----------------------------------------------------------------------===//

@@ -373,9 +373,11 @@ Expected<std::string> treadle::buildProgramImage(ModuleOp module,
       header.open_entry = entryTable.size();
     if (entry.kind == EntryKind::close)
       header.close_entry = entryTable.size();
+    GridKernel grid = facts.gridKernels.lookup(entry.function);
     entryTable.push_back({getEntryKind(entry.kind), uint32_t(entry.rows),
                           uint64_t(entry.arenaBytes), uint64_t(entry.work), uint64_t(entry.keyWork),
-                          uint64_t(entry.serial), uint64_t(entry.barriers)});
+                          uint64_t(entry.serial), uint64_t(entry.barriers), grid.number,
+                          grid.threads});
   }
   header.entries = image.append(llvm::ArrayRef(entryTable));
 

@@ -42,6 +42,8 @@ class Traffic:
         options = {"cpu": "x86-64-v3", "target": "cpu,cuda", "gpu": "emulated", "rows": [1, ROWS], "dtype": dtype}
         compile_library(config, weights=weights, out=library, **options)
         self.driver = driver
+        # Launch by launch: between two, nothing that was read is still there.
+        driver.configure_grid(cooperative=False)
         self.model = treadle.load(library, device="cuda", cuda_driver=driver.path)
         self.context = self.model.info["period"] // 2 or 2 * ROWS
         report = subprocess.run(

@@ -18,6 +18,7 @@
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Support/Sha256.h"
 #include "treadle/Target/NVPTX/Toolkit.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 #include <string>
 #include <vector>
@@ -71,6 +72,12 @@ struct GoldenVector {
   float tolerance = 0;
 };
 
+/// The kernel that is the whole schedule of an entry point.
+struct GridKernel {
+  uint32_t number = 0;  ///< in `gpuKernels`
+  uint32_t threads = 0; ///< of a block; 0: there is none
+};
+
 /// What the module does not say.
 struct ProgramFacts {
   std::string name;
@@ -80,7 +87,8 @@ struct ProgramFacts {
   std::string cpu;
   std::vector<CPUFeature> cpuFeatures;
   std::vector<GPUCode> gpuCode;
-  std::vector<std::string> gpuKernels; ///< with code, their names by number
+  std::vector<std::string> gpuKernels;     ///< with code, their names by number
+  llvm::StringMap<GridKernel> gridKernels; ///< by entry point
   WeightsImage weights;
   std::vector<GoldenVector> golden;
 };

@@ -6,11 +6,13 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "GridToNVVM.h"
 #include "treadle/Target/NVPTX/Passes.h"
 
 #include "mlir/Analysis/DataLayoutAnalysis.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
 #include "mlir/Conversion/GPUToNVVM/GPUToNVVMPass.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
@@ -28,6 +30,7 @@ namespace treadle {
 } // namespace treadle
 
 using namespace mlir;
+using namespace treadle;
 
 /// What a loop wants of LLVM comes by the branch that closes it, as an attribute that the branch
 /// has a place for.
@@ -44,7 +47,8 @@ struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
     // Without it the assembler would rather spill than have fewer blocks side by side.
     auto oneBlock = IntegerAttr::get(IntegerType::get(&getContext(), 32), 1);
     for (auto kernel : getOperation().getOps<gpu::GPUFuncOp>())
-      kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), oneBlock);
+      if (!kernel->hasAttr(NVVM::NVVMDialect::getMinctasmAttrName()))
+        kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), oneBlock);
 
     LowerToLLVMOptions options(&getContext(), DataLayout(getOperation()));
     options.useBarePtrCallConv = true;
@@ -58,6 +62,8 @@ struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
     RewritePatternSet patterns(&getContext());
     arith::populateArithToLLVMConversionPatterns(converter, patterns);
     cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+    populateFuncToLLVMConversionPatterns(converter, patterns);
+    populateGridToNVVMPatterns(converter, patterns);
     populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
     populateMathToLLVMConversionPatterns(converter, patterns);
     populateNVGPUToNVVMConversionPatterns(converter, patterns);
@@ -71,6 +77,14 @@ struct GPUToNVVM : public treadle::impl::GPUToNVVMPassBase<GPUToNVVM> {
     if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
     annotateLoops(getOperation());
+    // The block functions of a grid kernel stay functions: registers are assigned to each by
+    // itself, and all who call one share it.
+    for (auto function : getOperation().getOps<LLVM::LLVMFuncOp>()) {
+      if (function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+        continue;
+      function.setLinkage(LLVM::Linkage::Internal);
+      function.setNoInline(true);
+    }
     getOperation().walk([&](Operation *op) {
       if (isa<LLVM::LLVMDialect, NVVM::NVVMDialect>(op->getDialect()) ||
           isa<gpu::GPUModuleOp, UnrealizedConversionCastOp>(op))

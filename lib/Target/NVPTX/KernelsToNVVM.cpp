@@ -38,6 +38,10 @@ void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   passes.addPass(createConvertKernelsToGPUPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+  passes.addPass(createJoinLaunchesPass());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+  passes.addPass(createVerifyGridKernelsPass());
 }
 
 void treadle::buildKernelsToNVVMPipeline(OpPassManager &passes) {

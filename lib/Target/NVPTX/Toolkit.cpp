@@ -51,8 +51,9 @@ std::vector<KernelResources> treadle::parseResources(StringRef output) {
       continue;
     KernelResources &kernel = kernels.back();
     if (line.contains("bytes stack frame")) {
-      kernel.stackBytes = figure(line, "bytes stack frame");
-      kernel.spillBytes = figure(line, "bytes spill stores") + figure(line, "bytes spill loads");
+      // Of the kernel, and behind it of the functions that it calls.
+      kernel.stackBytes += figure(line, "bytes stack frame");
+      kernel.spillBytes += figure(line, "bytes spill stores") + figure(line, "bytes spill loads");
     }
     if (line.contains(" registers")) {
       kernel.registers = figure(line, "registers");

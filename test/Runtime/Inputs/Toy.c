@@ -244,13 +244,14 @@ _Alignas(64) const Image image = {
 #endif
                 },
         },
-    .entries = {{TREADLE_PROGRAM_ENTRY_FORWARD, 1, 32, 0, 0, 0, 0},
-                {TREADLE_PROGRAM_ENTRY_HEAD, 1, 0, 0, 0, 0, 0},
+    .entries = {{TREADLE_PROGRAM_ENTRY_FORWARD, 1, 32, 0, 0, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_HEAD, 1, 0, 0, 0, 0, 0, 0, 0},
                 // Pretends to take a microsecond for each position.
-                {TREADLE_PROGRAM_ENTRY_FORWARD, 4, 32, 0, 1000000, 0, 0},
-                {TREADLE_PROGRAM_ENTRY_FORWARD, 16, 4096, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_FORWARD, 4, 32, 0, 1000000, 0, 0, 0, 0},
+                {TREADLE_PROGRAM_ENTRY_FORWARD, 16, 4096, 0, 0, 0, 0, 0, 0},
                 // Pretends to be large: worth a team.
-                {TREADLE_PROGRAM_ENTRY_HEAD, 16, 0, 1000000000, 0, 1000, 2}},
+                {TREADLE_PROGRAM_ENTRY_HEAD, 16, 0, 1000000000, 0, 1000, 2, 0,
+                 0}},
     .states =
         {
             [TOY_IDS] = {.name = STRING(ids, "ids"),

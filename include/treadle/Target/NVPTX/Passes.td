@@ -57,4 +57,57 @@ def LowerLaunchesPass : Pass<"treadle-lower-launches", "::mlir::ModuleOp"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def JoinLaunchesPass : Pass<"treadle-join-launches", "::mlir::ModuleOp"> {
+  let summary = "makes one kernel of all that a token launches";
+  let description = [{
+    Adds to the module of the kernels, for the `forward` entry point of one row, a kernel of its
+    name that all blocks of a grid walk through together: the schedule itself, with its loops
+    over layers and passes, and in place of each launch a loop over the blocks of the launch. The
+    kernel takes the arguments of the entry point and the counter of its barriers.
+
+        func.func @forward_1(%arena, ...) {
+          gpu.launch_func @kernels::@norm blocks in (%m, 1, 1) threads in (128, 1, 1) args(%x, %y)
+          gpu.launch_func @kernels::@linear blocks in (%n, 1, 1) threads in (256, 1, 1) args(%y, %z)
+        }
+    =>
+        gpu.func @forward_1(%arena, ..., %counter: memref<1xi32>) kernel {
+          scf.for %b = block to %m step blocks { scf.if thread < 128 { call @norm_block(%b, %x, %y) } }
+          %phase = treadle.grid_arrive %counter of blocks
+          treadle.grid_wait %counter for %phase
+          scf.for %b = block to %n step blocks { gpu.barrier; call @linear_block(%b, %y, %z, %shared) }
+        }
+
+    A barrier stands in front of a stage that reads or writes what one before it, with no barrier
+    in between, writes, or writes what that reads. Places in memory are compared by their bytes,
+    in all iterations of the loops around them. All stages share one piece of workgroup memory, and the
+    kernel has the most threads that one of them has. The entry point stays as it is: it is what
+    runs where a grid cannot wait for its blocks.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def VerifyGridKernelsPass : Pass<"treadle-verify-grid-kernels", "::mlir::ModuleOp"> {
+  let summary = "refuses kernels whose blocks might wait for ever, or not for long enough";
+  let description = [{
+    Looks at every kernel that is the schedule of an entry point, as `treadle-join-launches` makes
+    them, and leaves it as it is:
+
+    * launch bounds are there, and blocks that obey them have room on a multiprocessor of any level;
+    * every wait has its arrival, in the same block of code and of as many blocks as the grid
+      has, and every arrival its wait; no other thread or block takes another way past them;
+    * blocks of a stage are dealt out, run by its threads alone, and fenced where they use
+      workgroup memory again;
+    * stages, their operands and the loops around them are those of the entry point's launches;
+    * no way leads from a stage to one that reads or writes what it writes, or writes what it
+      reads, but through a barrier.
+
+        call @norm_block(...); call @linear_block(...)
+    =>
+        error: stage @linear_block touches memory that stage @norm_block touches, one of them to
+        write, and no barrier of the grid orders them
+  }];
+}
+
 #endif // TREADLE_TARGET_NVPTX_PASSES_TD

@@ -17,5 +17,6 @@ include "treadle/Dialect/Treadle/IR/TreadleRowOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleElementwiseOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleStateOps.td"
 include "treadle/Dialect/Treadle/IR/TreadleKernelOps.td"
+include "treadle/Dialect/Treadle/IR/TreadleGridOps.td"
 
 #endif // TREADLE_DIALECT_TREADLE_IR_TREADLEOPS_TD
