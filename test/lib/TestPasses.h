@@ -11,6 +11,7 @@
 
 namespace treadle::test {
 
+void registerMutateGridKernelsPass();
 void registerPermuteTilesPass();
 void registerTestLayoutPass();
 

@@ -56,6 +56,14 @@ class Driver:
         """Modules that are loaded from now on have mutants."""
         self._library.fakeCudaAddMutants(1)
 
+    def replace_code(self, text: bytes) -> None:
+        """Modules that are loaded from now on are this LLVM IR."""
+        self._library.fakeCudaReplaceCode(text)
+
+    def replace_kernel(self, replaced: str, replacing: str) -> None:
+        """Where one kernel is launched whose blocks wait for each other, another one of its module runs."""
+        self._library.fakeCudaReplaceKernel(replaced.encode(), replacing.encode())
+
     @property
     def mutants(self) -> list[list[str]]:
         """Those of the module that was compiled last: what is wrong, with which kernel, at which instruction."""

@@ -16,6 +16,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   treadle::registerAllDialects(registry);
   treadle::registerAllPasses();
+  treadle::test::registerMutateGridKernelsPass();
   treadle::test::registerPermuteTilesPass();
   treadle::test::registerTestLayoutPass();
   mlir::registerTransformsPasses();

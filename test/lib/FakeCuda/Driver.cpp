@@ -53,7 +53,9 @@ struct Driver {
   unsigned hurry = 0;        ///< a launch, counted as above, that does not wait for its stream
   int broken = success;      ///< what every call answers since something was found
   std::string finding;
-  std::string loaded; ///< what kinds of code were given, in order
+  std::string image;               ///< IR that is loaded in place of bitcode
+  std::string replaced, replacing; ///< a kernel, and which one its launches mean
+  std::string loaded;              ///< what kinds of code were given, in order
 };
 } // namespace
 
@@ -139,6 +141,15 @@ void fakeCudaAddMutants(int hasMutants) { driver.hasMutants = hasMutants; }
 /// The nth launch from now on comes before all work that its stream has; 0: none does.
 void fakeCudaHurry(unsigned nth) { driver.hurry = nth; }
 
+/// Code that is loaded from now on in place of any bitcode, as text of LLVM IR; "": none.
+void fakeCudaReplaceCode(const char *text) { driver.image = text; }
+
+/// Of the kernels that run together, from now on one runs another one of its module; "": none does.
+void fakeCudaReplaceKernel(const char *replaced, const char *replacing) {
+  driver.replaced = replaced;
+  driver.replacing = replacing;
+}
+
 /// How often a function was called.
 unsigned fakeCudaCalls(const char *function) { return driver.calls[function]; }
 
@@ -160,6 +171,8 @@ void fakeCudaReset() {
   driver.isCooperative = true;
   driver.failure.call = driver.hurry = 0;
   driver.hasMutants = false;
+  driver.image.clear();
+  driver.replaced.clear();
   driver.broken = success;
   driver.calls.clear();
   driver.finding.clear();
@@ -291,6 +304,9 @@ static unsigned levelOfMachineCode(const void *image) {
 int cuModuleLoadData(void **handle, const void *image) {
   BEGIN("cuModuleLoadData", true);
   auto module = std::make_unique<LoadedModule>();
+  bool isBitcode = !isMachineCode(image) && std::memcmp(image, "//", 2);
+  if (isBitcode && !driver.image.empty())
+    image = driver.image.c_str();
   std::string kind = "bitcode";
   if (isMachineCode(image)) {
     kind = "cubin:sm_" + std::to_string(levelOfMachineCode(image));
@@ -374,12 +390,23 @@ int cuLaunchKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned 
                 handle, arguments, /*together=*/false);
 }
 
+static Kernel *findKernel(const std::string &name) {
+  for (LoadedModule *module : driver.modules)
+    if (Kernel *kernel = module->code ? module->code->find(name) : nullptr)
+      return kernel;
+  return nullptr;
+}
+
 int cuLaunchCooperativeKernel(void *function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,
                               unsigned threadsX, unsigned threadsY, unsigned threadsZ,
                               unsigned sharedBytes, void *handle, void **arguments) {
   BEGIN("cuLaunchCooperativeKernel", true);
   if (!driver.isCooperative)
     return notSupported;
+  if (static_cast<Kernel *>(function)->name == driver.replaced)
+    function = findKernel(driver.replacing);
+  if (!function)
+    return notFound;
   return launch(function, {blocksX, blocksY, blocksZ}, {threadsX, threadsY, threadsZ}, sharedBytes,
                 handle, arguments, /*together=*/true);
 }

@@ -236,6 +236,13 @@ Error CompiledModule::describe(llvm::Module &module) {
     if ((kernel.threads || kernel.mostThreads) &&
         !readBound("nvvm.minctasm", kernel.residentBlocks))
       return makeError("a number of blocks that is none");
+    unsigned registers = 0, registersOfAll = 65536;
+    if (!readBound("nvvm.maxnreg", registers))
+      return makeError("a number of registers that is none");
+    if (registers)
+      kernel.residentBlocks =
+          std::min(kernel.residentBlocks,
+                   registersOfAll / (registers * std::max(kernel.threads, kernel.mostThreads)));
     kernels[kernel.name].kernel = kernel;
   }
   for (GlobalVariable &global : module.globals()) {
