@@ -31,7 +31,8 @@ typedef struct treadle_cuda {
   void *module;
   void **kernels; ///< [gpu_kernels]
   /// [entries] Blocks that the device runs side by side of an entry point's grid
-  /// kernel; 0: its schedule launches a kernel for each stage.
+  /// kernel; 0: its schedule launches a kernel for each stage, of one that has a
+  /// grid kernel as a graph.
   uint32_t *grids;
   treadle_cuda_address weights;
 } treadle_cuda;
@@ -43,6 +44,8 @@ typedef struct treadle_cuda_session {
   treadle_cuda_address states, arena, hidden, logits;
   treadle_cuda_address ids, mask; ///< a call's input
   treadle_cuda_address counter;   ///< of the barriers of grids
+  void *
+      *graphs; ///< [entries] a schedule's launches, ready to run again, or NULL
   /// The present call of the table: an error, after which nothing more is done; has
   /// asked for states to be written; reads the host's staging memory.
   bool failed, wrote, staged;

@@ -21,7 +21,11 @@
 
 /// CUresult: 0 is success.
 typedef int32_t treadle_cuda_result;
-enum { TREADLE_CUDA_OUT_OF_MEMORY = 2, TREADLE_CUDA_NO_DEVICE = 100 };
+enum {
+  TREADLE_CUDA_OUT_OF_MEMORY = 2,
+  TREADLE_CUDA_NO_DEVICE = 100,
+  TREADLE_CUDA_OTHER_GRAPH = 910 ///< too different to be an update
+};
 
 /// CUdeviceptr.
 typedef uint64_t treadle_cuda_address;
@@ -39,7 +43,17 @@ enum {
 /// CU_STREAM_NON_BLOCKING: no order with work of others in the process.
 enum { TREADLE_CUDA_NON_BLOCKING = 1 };
 
-/// F(name, parameters). Contexts, modules, functions and streams are pointers.
+/// CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may do what they like.
+enum { TREADLE_CUDA_CAPTURE_OF_THREAD = 1 };
+
+/// CUgraphExecUpdateResultInfo.
+typedef struct treadle_cuda_update {
+  int32_t result;
+  void *node, *from;
+} treadle_cuda_update;
+
+/// F(name, parameters). Contexts, modules, functions, streams and graphs are
+/// pointers.
 #define TREADLE_CUDA_FUNCTIONS(F)                                              \
   F(cuInit, (unsigned flags))                                                  \
   F(cuGetErrorName, (treadle_cuda_result error, const char **name))            \
@@ -81,7 +95,16 @@ enum { TREADLE_CUDA_NON_BLOCKING = 1 };
      unsigned threadsX, unsigned threadsY, unsigned threadsZ,                  \
      unsigned sharedBytes, void *stream, void **arguments))                    \
   F(cuOccupancyMaxActiveBlocksPerMultiprocessor,                               \
-    (int *blocks, void *function, int threads, size_t sharedBytes))
+    (int *blocks, void *function, int threads, size_t sharedBytes))            \
+  F(cuStreamBeginCapture_v2, (void *stream, int mode))                         \
+  F(cuStreamEndCapture, (void *stream, void **graph))                          \
+  F(cuGraphInstantiateWithFlags,                                               \
+    (void **executable, void *graph, unsigned long long flags))                \
+  F(cuGraphExecUpdate_v2,                                                      \
+    (void *executable, void *graph, treadle_cuda_update *update))              \
+  F(cuGraphLaunch, (void *executable, void *stream))                           \
+  F(cuGraphExecDestroy, (void *executable))                                    \
+  F(cuGraphDestroy, (void *graph))
 
 typedef struct treadle_cuda_driver {
 #define TREADLE_CUDA_MEMBER(NAME, PARAMETERS)                                  \

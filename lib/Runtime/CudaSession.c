@@ -70,9 +70,12 @@ treadle_status treadle_cuda_session_create(treadle_session *session) {
   if (!cuda)
     return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY, "out of memory");
   session->cuda = cuda;
+  const treadle_program_header *header = treadle_header();
+  cuda->graphs = calloc(header->entries.count, sizeof(*cuda->graphs));
+  if (!cuda->graphs)
+    return treadle_fail(session, TREADLE_STATUS_OUT_OF_MEMORY, "out of memory");
   if (!enter(session))
     return TREADLE_STATUS_DEVICE;
-  const treadle_program_header *header = treadle_header();
   const treadle_extent extent = treadle_find_extent();
   const uint64_t hiddenRows = (uint64_t)extent.forward_rows + extent.head_rows;
   const struct {
@@ -112,6 +115,10 @@ void treadle_cuda_session_destroy(treadle_session *session) {
   const treadle_cuda_address pieces[] = {
       cuda->states, cuda->arena, cuda->hidden, cuda->logits,
       cuda->ids,    cuda->mask,  cuda->counter};
+  const uint64_t entries = treadle_header()->entries.count;
+  for (uint64_t i = 0; cuda->graphs && i < entries; ++i)
+    if (cuda->graphs[i])
+      driver->cuGraphExecDestroy(cuda->graphs[i]);
   if (cuda->stream)
     driver->cuStreamDestroy_v2(cuda->stream);
   for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); ++i)
@@ -119,6 +126,7 @@ void treadle_cuda_session_destroy(treadle_session *session) {
       driver->cuMemFree_v2(pieces[i]);
   if (current)
     driver->cuCtxPopCurrent_v2(&context);
+  free(cuda->graphs);
   free(cuda);
 }
 
@@ -277,21 +285,73 @@ void treadle_launch(treadle_launcher *launcher, int64_t kernel, int64_t blocks,
        arguments, NULL);
 }
 
-/// The whole schedule of an entry point in one launch.
-static void launchGrid(treadle_session *session, size_t index,
-                       const void *input, const void *mask, void *output,
-                       int64_t position, int64_t valid) {
+/// A call of an entry point; addresses are the device's.
+typedef struct {
+  size_t index;
+  const void *input;
+  const uint8_t *mask;
+  void *output;
+  int64_t position, valid;
+} Call;
+
+/// Launches stage by stage.
+static void runSchedule(treadle_session *session, const Call *call) {
+  treadle_launcher launcher = {session};
+  treadle_schedule_functions[call->index](
+      session->arena, (void *)(uintptr_t)session->cuda->states,
+      (const void *)(uintptr_t)session->model->cuda->weights, call->input,
+      call->mask, call->output, call->position, call->valid, session->loops,
+      &launcher);
+}
+
+/// Makes `graph` what the executable one launches. Where both have the same
+/// kernels, that is but other arguments.
+static bool prepareGraph(treadle_session *session, void **executable,
+                         void *graph) {
+  treadle_cuda_update update;
+  if (*executable) {
+    treadle_cuda_result result =
+        driverOf(session)->cuGraphExecUpdate_v2(*executable, graph, &update);
+    if (result != TREADLE_CUDA_OTHER_GRAPH)
+      return succeeds(session, result, "cuGraphExecUpdate_v2");
+    driverOf(session)->cuGraphExecDestroy(*executable);
+    *executable = NULL;
+  }
+  return CALL(cuGraphInstantiateWithFlags, executable, graph, /*flags=*/0);
+}
+
+/// The launches of a schedule as one piece of work.
+static void runGraph(treadle_session *session, const Call *call) {
+  void *stream = session->cuda->stream, *graph = NULL;
+  if (!CALL(cuStreamBeginCapture_v2, stream, TREADLE_CUDA_CAPTURE_OF_THREAD))
+    return;
+  runSchedule(session, call);
+  // A stream that captures is of no other use. The first error says more.
+  treadle_cuda_result ended =
+      driverOf(session)->cuStreamEndCapture(stream, &graph);
+  void **executable = &session->cuda->graphs[call->index];
+  if (!session->cuda->failed &&
+      succeeds(session, ended, "cuStreamEndCapture") &&
+      prepareGraph(session, executable, graph))
+    CALL(cuGraphLaunch, *executable, stream);
+  if (graph)
+    driverOf(session)->cuGraphDestroy(graph);
+}
+
+/// The whole schedule in one launch.
+static void launchGrid(treadle_session *session, const Call *call) {
   const treadle_cuda *cuda = session->model->cuda;
-  const treadle_program_entry *entry = &treadle_entries()[index];
-  void *arena = session->arena;
-  treadle_cuda_address states = session->cuda->states, weights = cuda->weights;
-  treadle_cuda_address counter = session->cuda->counter;
+  const treadle_program_entry *entry = &treadle_entries()[call->index];
+  treadle_cuda_address weights = cuda->weights;
   int64_t passes = session->loops;
-  void *arguments[] = {&arena,  &states,   &weights, &input,  &mask,
-                       &output, &position, &valid,   &passes, &counter};
+  Call copy = *call;
+  void *arguments[] = {
+      &session->arena, &session->cuda->states, &weights,       &copy.input,
+      &copy.mask,      &copy.output,           &copy.position, &copy.valid,
+      &passes,         &session->cuda->counter};
   CALL(cuLaunchCooperativeKernel, cuda->kernels[entry->grid_kernel],
-       cuda->grids[index], 1, 1, entry->grid_threads, 1, 1, /*sharedBytes=*/0,
-       session->cuda->stream, arguments);
+       cuda->grids[call->index], 1, 1, entry->grid_threads, 1, 1,
+       /*sharedBytes=*/0, session->cuda->stream, arguments);
 }
 
 void treadle_cuda_call(treadle_session *session, size_t index,
@@ -299,26 +359,24 @@ void treadle_cuda_call(treadle_session *session, size_t index,
                        int64_t valid) {
   treadle_cuda_session *cuda = session->cuda;
   const treadle_program_entry *entry = &treadle_entries()[index];
-  const uint8_t *mask = NULL;
+  Call call = {index, input, NULL, output, position, valid};
   if (session->flags & TREADLE_SESSION_POISON)
     treadle_cuda_poison(session, cuda->arena, entry->arena_bytes);
   if (entry->kind == TREADLE_PROGRAM_ENTRY_FORWARD) {
     upload(session, cuda->ids, session->ids, entry->rows * sizeof(int32_t));
     upload(session, cuda->mask, session->mask, entry->rows);
-    input = (const void *)(uintptr_t)cuda->ids;
-    mask = (const uint8_t *)(uintptr_t)cuda->mask;
+    call.input = (const void *)(uintptr_t)cuda->ids;
+    call.mask = (const uint8_t *)(uintptr_t)cuda->mask;
   }
   cuda->wrote = true;
   if (!enter(session))
     return;
-  treadle_launcher launcher = {session};
   if (session->model->cuda->grids[index])
-    launchGrid(session, index, input, mask, output, position, valid);
+    launchGrid(session, &call);
+  else if (entry->grid_threads)
+    runGraph(session, &call);
   else
-    treadle_schedule_functions[index](
-        session->arena, (void *)(uintptr_t)cuda->states,
-        (const void *)(uintptr_t)session->model->cuda->weights, input, mask,
-        output, position, valid, session->loops, &launcher);
+    runSchedule(session, &call);
   leave(session);
 }
 

@@ -30,14 +30,21 @@ CUDA_SOURCE = ROOT / "lib/Runtime/CudaDriver.h"
 FUNCTIONS = re.findall(r"F\((cu\w+),", CUDA_SOURCE.read_text())
 # A failure of these is nobody's: they say what has failed, or give back.
 SILENT = ("cuGetErrorName", "cuGetErrorString", "cuMemGetInfo_v2")
-GIVING_BACK = ("cuDevicePrimaryCtxRelease_v2", "cuModuleUnload", "cuMemFree_v2", "cuStreamDestroy_v2")
+GIVING_BACK = (
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuModuleUnload",
+    "cuMemFree_v2",
+    "cuStreamDestroy_v2",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+)
 # Where test/lit.cfg.py looks as well.
 PTXAS = shutil.which(
     "ptxas", path=os.pathsep.join([os.environ["PATH"], "/usr/local/cuda/bin", str(ROOT / "build/cuda/nvidia/cu13/bin")])
 )
 IDS = np.arange(12)
 EMULATED = {"target": "cpu,cuda", "gpu": "emulated"}
-INVALID_IMAGE, ILLEGAL_ADDRESS = 200, 700
+INVALID_IMAGE, ILLEGAL_ADDRESS, OTHER_GRAPH = 200, 700, 910
 
 
 Report = Callable[[str, float, float], None]
@@ -198,6 +205,26 @@ def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model)
     assert through.save() == blob and same(through.forward(*last), expected)
 
 
+def test_launches_give_the_bits_of_one_launch(compiled: Compiled, driver: Driver) -> None:
+    """Decode as a grid of one block and of several, and stage by stage as a graph."""
+    ids, mask = tokens(compiled.case)
+
+    def decode() -> tuple[NDArray, bytes]:
+        with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+            session = model.session(loops=compiled.loops)
+            return run(session, ids[:5], mask[:5], [1] * 5), session.save()
+
+    expected, saved = decode()
+    driver.configure_grid(multiprocessors=1)
+    found = [decode()]
+    launches = driver.calls("cuLaunchCooperativeKernel")
+    driver.configure_grid(cooperative=False)
+    found.append(decode())
+    assert driver.calls("cuLaunchCooperativeKernel") == launches
+    for logits, states in found:
+        assert same(expected, logits) and saved == states
+
+
 #
 # One library
 #
@@ -228,6 +255,30 @@ def test_treadle_run(small: Path, driver: Driver, request: pytest.FixtureRequest
 
     assert run() == run("--device=cuda", f"--cuda-driver={driver.path}")
     assert "error: device 'cuda': cannot open the CUDA driver: " in run("--device=cuda", "--cuda-driver=/nowhere")
+
+
+def test_one_launch_per_token(model: treadle.Model, driver: Driver) -> None:
+    """And one for the logits."""
+    session = model.session()
+    for count in range(1, 4):
+        session.forward([count], logits="none")
+        assert driver.calls("cuLaunchCooperativeKernel") == count and not driver.calls("cuLaunchKernel")
+    session.forward([4])
+    assert driver.calls("cuLaunchKernel") == 1
+
+
+def test_a_graph_is_made_once(small: Path, driver: Driver) -> None:
+    """Then it gets other arguments; where it cannot, another one is made."""
+    driver.configure_grid(cooperative=False)
+    with treadle.load(small, device="cuda", cuda_driver=driver.path) as model:
+        session = model.session()
+        calls = ("cuGraphInstantiateWithFlags", "cuGraphExecUpdate_v2", "cuGraphLaunch", "cuGraphDestroy")
+        expected = run(session, IDS[:4], None, [1] * 4)
+        assert [driver.calls(name) for name in calls] == [1, 3, 4, 4]
+        driver.fail("cuGraphExecUpdate_v2", 2, OTHER_GRAPH)
+        again = model.session()
+        assert same(expected, run(again, IDS[:4], None, [1] * 4))
+        assert [driver.calls(name) for name in calls] == [3, 6, 8, 8]
 
 
 def test_beyond_the_context(model: treadle.Model) -> None:
@@ -342,13 +393,20 @@ def test_the_best_code_is_chosen(
 
 
 def everything(library: Path, driver: Driver) -> None:
-    """Calls every function of the driver."""
+    """Calls every function of the driver: decode in one launch, and as a graph."""
+    for cooperative in (True, False):
+        driver.configure_grid(cooperative=cooperative)
+        everything_once(library, driver)
+
+
+def everything_once(library: Path, driver: Driver) -> None:
     with treadle.load(library, device="cuda", cuda_driver=driver.path) as model:
         session = model.session(poison=True)
         session.forward([1, 2, 3], logits="none")
         mark = session.checkpoint()
         blob = session.save()
         session.forward([4], logits="all")
+        session.forward([5], logits="all")
         session.rollback(mark)
         fork = session.fork()
         fork.set_states(session.states())

@@ -21,9 +21,17 @@ using namespace fake;
 //===----------------------------------------------------------------------===//
 
 namespace {
+/// A launch that is noted down.
+struct GraphNode {
+  Kernel *kernel;
+  std::function<void()> work;
+};
+using Graph = std::vector<GraphNode>;
+
 /// Work waits here until somebody waits for it.
 struct Stream {
   std::vector<std::function<void()>> work;
+  std::unique_ptr<Graph> capture; ///< where launches go instead, if anywhere
 };
 
 /// A call that is to fail.
@@ -45,6 +53,7 @@ struct Driver {
   unsigned retained = 0; ///< users of the primary context
   std::set<Stream *> streams;
   std::set<LoadedModule *> modules;
+  std::set<Graph *> graphs; ///< executable ones, too
   std::map<std::string, unsigned> calls;
   Failure failure{"", 0, 0};
   bool hasMutants = false; ///< in modules that are loaded
@@ -105,9 +114,15 @@ static void finishAll() {
     finishStream(*stream);
 }
 
-static Stream *streamOf(void *handle) {
+static Stream *anyStreamOf(void *handle) {
   auto *stream = static_cast<Stream *>(handle);
   return driver.streams.count(stream) ? stream : nullptr;
+}
+
+/// One that does what it is asked for: those that capture take launches alone.
+static Stream *streamOf(void *handle) {
+  Stream *stream = anyStreamOf(handle);
+  return stream && !stream->capture ? stream : nullptr;
 }
 
 //===----------------------------------------------------------------------===//
@@ -155,7 +170,8 @@ unsigned fakeCudaCalls(const char *function) { return driver.calls[function]; }
 
 /// What is alive: memory, streams, modules, and users of the context.
 unsigned fakeCudaLive() {
-  return unsigned(memory.getCount() + driver.streams.size() + driver.modules.size()) +
+  return unsigned(memory.getCount() + driver.streams.size() + driver.modules.size() +
+                  driver.graphs.size()) +
          driver.retained;
 }
 
@@ -357,7 +373,7 @@ static std::vector<std::vector<uint8_t>> copyArguments(const Kernel &kernel, voi
 static int launch(void *function, std::array<unsigned, 3> blocks, std::array<unsigned, 3> threads,
                   unsigned sharedBytes, void *handle, void **arguments, bool together) {
   auto *kernel = static_cast<Kernel *>(function);
-  Stream *stream = streamOf(handle);
+  Stream *stream = anyStreamOf(handle);
   if (!stream)
     return invalidHandle;
   bool isKnown = blocks[0] && blocks[1] == 1 && blocks[2] == 1 && threads[0] &&
@@ -367,16 +383,20 @@ static int launch(void *function, std::array<unsigned, 3> blocks, std::array<uns
     return invalidValue;
   if (together && blocks[0] > kernel->residentBlocks * unsigned(driver.multiprocessors))
     return cooperativeLaunchTooLarge;
-  bool isHurried = driver.hurry && !--driver.hurry;
-  auto place = isHurried ? stream->work.begin() : stream->work.end();
-  stream->work.insert(place, [=, copies = copyArguments(*kernel, arguments)]() mutable {
+  auto work = [=, copies = copyArguments(*kernel, arguments)]() mutable {
     std::vector<void *> places;
     for (std::vector<uint8_t> &copy : copies)
       places.push_back(copy.data());
     std::string finding = fake::run(*kernel, blocks[0], threads[0], places.data(), together);
     if (!finding.empty())
       findFault(finding);
-  });
+  };
+  if (stream->capture) {
+    stream->capture->push_back({kernel, work});
+    return success;
+  }
+  bool isHurried = driver.hurry && !--driver.hurry;
+  stream->work.insert(isHurried ? stream->work.begin() : stream->work.end(), work);
   return success;
 }
 
@@ -563,7 +583,7 @@ int cuStreamCreate(void **handle, unsigned flags) {
 int cuStreamDestroy_v2(void *handle) {
   std::lock_guard<std::mutex> guard(driver.lock);
   int result = begin("cuStreamDestroy_v2", true);
-  Stream *stream = streamOf(handle);
+  Stream *stream = anyStreamOf(handle);
   if (!stream)
     return invalidHandle;
   finishStream(*stream);
@@ -580,5 +600,84 @@ int cuStreamSynchronize(void *handle) {
   finishStream(*stream);
   return driver.broken;
 }
+
+//===----------------------------------------------------------------------===//
+// Graphs
+//===----------------------------------------------------------------------===//
+
+int cuStreamBeginCapture_v2(void *handle, int mode) {
+  BEGIN("cuStreamBeginCapture_v2", true);
+  Stream *stream = streamOf(handle);
+  if (!stream)
+    return invalidHandle;
+  if (mode < 0 || mode > 2)
+    return invalidValue;
+  stream->capture = std::make_unique<Graph>();
+  return success;
+}
+
+/// Ends even if it fails.
+int cuStreamEndCapture(void *handle, void **graph) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin("cuStreamEndCapture", true);
+  Stream *stream = anyStreamOf(handle);
+  if (!stream || !stream->capture)
+    return invalidHandle;
+  std::unique_ptr<Graph> capture = std::move(stream->capture);
+  if (!result)
+    *graph = *driver.graphs.insert(capture.release()).first;
+  return result;
+}
+
+static Graph *graphOf(void *handle) {
+  auto *graph = static_cast<Graph *>(handle);
+  return driver.graphs.count(graph) ? graph : nullptr;
+}
+
+int cuGraphInstantiateWithFlags(void **executable, void *handle, unsigned long long flags) {
+  BEGIN("cuGraphInstantiateWithFlags", true);
+  Graph *graph = graphOf(handle);
+  if (!graph || flags)
+    return graph ? invalidValue : invalidHandle;
+  *executable = *driver.graphs.insert(new Graph(*graph)).first;
+  return success;
+}
+
+int cuGraphExecUpdate_v2(void *executable, void *handle, void *) {
+  BEGIN("cuGraphExecUpdate_v2", true);
+  Graph *updated = graphOf(executable), *graph = graphOf(handle);
+  if (!updated || !graph)
+    return invalidHandle;
+  auto isSame = [](const GraphNode &a, const GraphNode &b) { return a.kernel == b.kernel; };
+  if (!std::equal(graph->begin(), graph->end(), updated->begin(), updated->end(), isSame))
+    return graphExecUpdateFailure;
+  *updated = *graph;
+  return success;
+}
+
+int cuGraphLaunch(void *executable, void *handle) {
+  BEGIN("cuGraphLaunch", true);
+  Graph *graph = graphOf(executable);
+  Stream *stream = streamOf(handle);
+  if (!graph || !stream)
+    return invalidHandle;
+  for (const GraphNode &node : *graph)
+    stream->work.push_back(node.work);
+  return success;
+}
+
+static int destroyGraph(const char *function, void *handle) {
+  std::lock_guard<std::mutex> guard(driver.lock);
+  int result = begin(function, true);
+  Graph *graph = graphOf(handle);
+  if (!graph)
+    return invalidHandle;
+  driver.graphs.erase(graph);
+  delete graph;
+  return result;
+}
+
+int cuGraphDestroy(void *graph) { return destroyGraph("cuGraphDestroy", graph); }
+int cuGraphExecDestroy(void *executable) { return destroyGraph("cuGraphExecDestroy", executable); }
 
 } // extern "C"

@@ -60,6 +60,7 @@ enum Result : int {
   launchFailed = 719,
   cooperativeLaunchTooLarge = 720,
   notSupported = 801,
+  graphExecUpdateFailure = 910,
 };
 
 //===----------------------------------------------------------------------===//
