@@ -34,8 +34,8 @@
 // CHECK-COUNT-16: arith.addf
 // CHECK: memref.store %{{.*}}, %[[SUMS]]
 // CHECK: gpu.barrier
-// CHECK: memref.load
-// CHECK: memref.store
+// CHECK: vector.load %{{.*}} {alignment = 16 : i64} : memref<34x16xi32, {{.*}}>, vector<4xi32>
+// CHECK: vector.store
 // CHECK-NOT: gpu.barrier
 // CHECK: gpu.return
 func.func private @few_0(%x: memref<2x512xf32>, %w: memref<9x256x16xi32>, %y: memref<2x144xf32>, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
