@@ -59,7 +59,7 @@ BOUNDS = {
     "linear": Bound(96, 16640, 16),
     "joint_linear": Bound(80, 16640, 24),
     "norm": Bound(56, 3072, 32),
-    "gated_delta_rule": Bound(144, 42240, 12),
+    "gated_delta_rule": Bound(168, 16768, 8),
     "other": Bound(168, 49152, 12),
 }
 # Llama on both levels, the others on the newer.

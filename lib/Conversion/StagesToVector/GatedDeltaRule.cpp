@@ -16,6 +16,9 @@
 //
 // Sums run over 4 partials by d mod 4, which are added as (0 + 2) + (1 + 3).
 //
+// Where many threads share a tile, each vector of columns is an iteration of its own, and a
+// state that is small enough lies in the tile's memory while many rows pass.
+//
 //===----------------------------------------------------------------------===//
 
 #include "StageKernel.h"
@@ -27,6 +30,9 @@ using namespace treadle;
 
 /// Vectors of columns that run together, and partials of each of their sums.
 static constexpr int64_t vectorsAtOnce = 2, numPartials = 4;
+
+/// A state that the tile's memory holds while rows pass.
+static constexpr int64_t localBytes = 16384;
 
 /// Fewer rows are not worth a chunk.
 static constexpr int64_t minChunkedRows = 16;
@@ -47,7 +53,10 @@ public:
         position(kernel.operand(op.getPosition())), valid(kernel.operand(op.getValid())),
         share(op.getHeads() / op.getKeyHeads()), keyWidth(op.getState().getType().getShape()[1]),
         valueWidth(op.getState().getType().getShape()[2]),
-        isSingle(cast<ShapedType>(op.getQuery().getType()).getDimSize(0) == 1) {}
+        isSingle(cast<ShapedType>(op.getQuery().getType()).getDimSize(0) == 1) {
+    if (kernel.isSliced() && !isSingle && keyWidth * valueWidth * 4 <= localBytes)
+      local = kernel.allocate({keyWidth, valueWidth}, b.getF32Type());
+  }
 
   void emit();
 
@@ -57,6 +66,7 @@ private:
     Value memory, row;
   };
 
+  void emitShared();
   void emitColumns(const Columns &columns);
   SmallVector<Value> emitUpdate(const Columns &columns, Value row, ValueRange found, Value nextRow);
   SmallVector<Value> emitLook(const Columns &columns, ArrayRef<KeyVector> wanted);
@@ -69,7 +79,14 @@ private:
     return loadScalar(vector.memory, {vector.row, b.add(keyOrigin, d)});
   }
   Value loadState(const Columns &columns, Value d, unsigned i) {
-    return b.load(state, {head, d, columns.begins[i]}, columns.masks[i]);
+    return local ? b.load(local, {d, columns.begins[i]}, columns.masks[i])
+                 : b.load(state, {head, d, columns.begins[i]}, columns.masks[i]);
+  }
+  void storeState(Value lanes, const Columns &columns, Value d, unsigned i) {
+    if (local)
+      b.store(lanes, local, {d, columns.begins[i]}, columns.masks[i]);
+    else
+      b.store(lanes, state, {head, d, columns.begins[i]}, columns.masks[i]);
   }
 
   /// Sums over d, as many as `count`, to each of which `body` adds what belongs to d.
@@ -81,6 +98,7 @@ private:
   Value query, key, value, beta, decay, state, mask, position, valid;
   int64_t share, keyWidth, valueWidth;
   bool isSingle; // has one row alone
+  Value local; // [key columns][value columns] the head's state, or null
   // The head that runs at present, and its first columns.
   Value head, keyOrigin, valueOrigin;
 };
@@ -92,6 +110,8 @@ void DeltaRuleEmitter::emit() {
     Value keyHead = arith::DivUIOp::create(b, head, b.index(share));
     keyOrigin = b.mul(keyHead, b.index(keyWidth));
     valueOrigin = b.mul(head, b.index(valueWidth));
+    if (kernel.isSliced())
+      return emitShared();
     constexpr int64_t width = vectorsAtOnce * numLanes;
     int64_t whole = valueWidth / width * width;
     b.loop(b.index(0), b.index(whole), width, [&](Value first) {
@@ -109,6 +129,25 @@ void DeltaRuleEmitter::emit() {
     }
     if (!rest.begins.empty())
       emitColumns(rest);
+  });
+}
+
+void DeltaRuleEmitter::emitShared() {
+  b.loop(b.index(0), b.index(valueWidth), numLanes, [&](Value first) {
+    Value mask =
+        valueWidth % numLanes == 0 ? Value() : b.maskBelow(b.sub(b.index(valueWidth), first));
+    auto copy = [&](bool isIn) {
+      b.loop(b.index(0), b.index(keyWidth), 1, [&](Value d) {
+        SmallVector<Value> far = {head, d, first}, near = {d, first};
+        b.store(b.load(isIn ? state : local, isIn ? far : near, mask), isIn ? local : state,
+                isIn ? near : far, mask);
+      });
+    };
+    if (local)
+      copy(/*isIn=*/true);
+    emitColumns({{first}, {mask}});
+    if (local)
+      copy(/*isIn=*/false);
   });
 }
 
@@ -179,7 +218,7 @@ SmallVector<Value> DeltaRuleEmitter::emitUpdate(const Columns &columns, Value ro
     for (size_t i = 0; i < vectors; ++i) {
       Value decayed = arith::MulFOp::create(b, kept, loadState(columns, d, i));
       Value next = b.fma(k, errors[i], decayed);
-      b.store(next, state, {head, d, columns.begins[i]}, columns.masks[i]);
+      storeState(next, columns, d, i);
       sums[i] = b.fma(q, next, sums[i]);
       if (nextRow)
         sums[vectors + i] = b.fma(nextK, next, sums[vectors + i]);

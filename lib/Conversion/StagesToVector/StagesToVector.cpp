@@ -47,7 +47,7 @@ private:
   static StageOp openRows(StageOp stage);
   static llvm::hash_code hash(StageOp stage);
   static bool areEqual(StageOp a, StageOp b);
-  static bool hasManyParts(StageOp stage);
+  bool hasManyParts(StageOp stage);
   FailureOr<Kernels> create(StageOp stage);
   FailureOr<func::FuncOp> create(StageOp stage, StringRef name, bool hasManyParts,
                                  MemRefType spans = {}, SpanRole role = SpanRole::all);
@@ -163,14 +163,16 @@ FailureOr<KernelTable::Kernels> KernelTable::lookupOrCreate(StageOp given) {
   return created;
 }
 
-/// Whether a tile has parts for many threads: slices of products, keys, or the columns of a long
-/// row.
+/// Whether a tile has parts for many threads: slices of products, keys, columns of a head's state,
+/// or those of a long row.
 bool KernelTable::hasManyParts(StageOp stage) {
   StageCoreOpInterface core = stage.getCore();
   if (!core)
     return false;
   if (isa<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()))
     return true;
+  if (auto rule = dyn_cast<GatedDeltaRuleOp>(core.getOperation()))
+    return rule.getState().getType().getShape()[2] > numLanes && !options.chunked;
   auto isLong = [](Type type) { return cast<RankedTensorType>(type).getDimSize(1) >= longRow; };
   return isa<RMSNormOp, LayerNormOp, L2NormOp, PolyNormOp, FanOp>(core.getOperation()) &&
          stage.getTile()->getSizes()[0] == 1 && llvm::all_of(stage.getResultTypes(), isLong);

@@ -40,7 +40,8 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     matrices of different heights, `treadle.parts` says in how many parts each of its tiles runs.
     So does a stage that ends in attention, in which the panels of keys of a span, and then every
     16th of its keys, are such iterations; and one that ends in a norm of a long row, 1024 columns
-    or more. The sum over such a row is one of 16 slices of its vectors of columns. Where rows are
+    or more, or in the delta rule, of which the vectors of columns of a head's state are. The sum
+    over a long row is one of 16 slices of its vectors of columns. Where rows are
     few and a context holds several spans of keys, each span is a part, and what it gives lies
     behind the planned arena:
 
