@@ -70,11 +70,20 @@ FAULTS = {
     ),
 }
 
+# Of tensor cores, and what is copied for them.
+TENSOR_FAULTS = {
+    "wait": Fault(10),
+    "copy": Fault(
+        21, 0.8, "linear.*cp.async", "Behind the last block of K the last one is copied again, and nobody reads it."
+    ),
+    "product": Fault(24),
+}
+
 
 class Models:
     """A model on the CPU and, with switches in its kernels, on the GPU."""
 
-    def __init__(self, library: Path, driver: Driver, part: float):
+    def __init__(self, library: Path, driver: Driver, part: float, tokens: int = 7):
         self.driver = driver
         self.part = part
         self.cpu = treadle.load(library)
@@ -82,8 +91,9 @@ class Models:
         self.cuda = treadle.load(library, device="cuda", cuda_driver=driver.path)
         self.mutants = [Mutant(number, *line) for number, line in enumerate(driver.mutants)]
         random = np.random.default_rng(1)
-        self.ids = random.integers(0, self.cpu.info["token_count"], BEFORE + 7)
-        self.mask = np.concatenate([np.arange(BEFORE) % 16 != 3, [1, 0, 1, 1, 1, 0, 1]]).astype(np.uint8)
+        self.ids = random.integers(0, self.cpu.info["token_count"], BEFORE + tokens)
+        mask = [np.arange(BEFORE) % 16 != 3, np.resize([1, 0, 1, 1, 1, 0], tokens - 1), [1]]
+        self.mask = np.concatenate(mask).astype(np.uint8)
         with self.cpu.session() as session:
             session.forward(self.ids[:BEFORE], self.mask[:BEFORE], logits="none")
             self.start = session.save()
@@ -144,9 +154,33 @@ def test_right_kernels_are_right(models: Models) -> None:
     assert {mutant.fault for mutant in models.mutants} == set(FAULTS)
 
 
+@pytest.fixture(scope="module")
+def tensor_models(
+    tmp_path_factory: pytest.TempPathFactory, compile_library: Compile, driver_file: Path
+) -> Iterator[Models]:
+    """With tiles that warps share."""
+    folder, case = tmp_path_factory.mktemp("mutants"), FAMILIES["llama"].CASES[0]
+    library = compile_case(compile_library, folder, case, rows=[1, 48], dtype="bf16")
+    driver = Driver(driver_file)
+    driver.reset()
+    models = Models(library, driver, part=1, tokens=48)
+    yield models
+    models.close()
+    driver.reset()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_wrong_kernels_are_caught(models: Models, name: str) -> None:
-    fault = FAULTS[name]
+    catch(models, name, FAULTS[name])
+
+
+@pytest.mark.parametrize("name", TENSOR_FAULTS)
+def test_wrong_products_are_caught(tensor_models: Models, name: str) -> None:
+    assert {mutant.fault for mutant in tensor_models.mutants} >= set(TENSOR_FAULTS)
+    catch(tensor_models, name, TENSOR_FAULTS[name])
+
+
+def catch(models: Models, name: str, fault: Fault) -> None:
     caught, alive = 0, []
     for mutant in models.some(name, fault.tried):
         with models.driver.mutant(mutant.number):

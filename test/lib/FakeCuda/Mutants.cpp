@@ -33,7 +33,10 @@ enum class Fault {
   bound,    ///< a comparison is off by one
   trip,     ///< a loop runs once more
   index,    ///< an access goes to the element behind
-  lane      ///< a shuffle takes the lane behind
+  lane,     ///< a shuffle takes the lane behind
+  wait,     ///< one group of copies fewer is waited for
+  copy,     ///< a copy comes from, or goes to, the 16 bytes behind
+  product   ///< a product takes its weights' halves of K in each other's place
 };
 
 struct Mutant {
@@ -62,6 +65,12 @@ static StringRef nameOf(Fault fault) {
     return "index";
   case Fault::lane:
     return "lane";
+  case Fault::wait:
+    return "wait";
+  case Fault::copy:
+    return "copy";
+  case Fault::product:
+    return "product";
   }
   return "";
 }
@@ -78,11 +87,16 @@ bool fake::isMutantOn(uint32_t number, bool differs) {
 // Barriers
 //===----------------------------------------------------------------------===//
 
-static bool isBarrier(const Instruction &instruction) {
+/// What a call is of, by the name of its intrinsic.
+static bool isCallOf(const Instruction &instruction, StringRef intrinsic) {
   auto *call = dyn_cast<CallInst>(&instruction);
   const Function *callee = call ? call->getCalledFunction() : nullptr;
-  return callee &&
-         (callee->getName().contains("bar.warp.sync") || callee->getName().contains("barrier"));
+  return callee && callee->getName().contains(intrinsic);
+}
+static constexpr StringLiteral copyIntrinsic = "cp.async.cg.shared.global";
+
+static bool isBarrier(const Instruction &instruction) {
+  return isCallOf(instruction, "bar.warp.sync") || isCallOf(instruction, "barrier");
 }
 
 namespace {
@@ -96,6 +110,8 @@ struct Side {
       read.insert(getUnderlyingObject(load->getPointerOperand()));
     else if (auto *store = dyn_cast<StoreInst>(&instruction))
       written.insert(getUnderlyingObject(store->getPointerOperand()));
+    else if (isCallOf(instruction, copyIntrinsic))
+      written.insert(getUnderlyingObject(instruction.getOperand(0)));
   }
 };
 } // namespace
@@ -164,7 +180,7 @@ static SmallVector<Meeting> findMeetings(ArrayRef<Instruction *> instructions) {
         meetings.emplace_back();
       meetings.back().push_back(instruction);
       previous = instruction;
-    } else if (isa<LoadInst, StoreInst>(instruction)) {
+    } else if (isa<LoadInst, StoreInst>(instruction) || isCallOf(*instruction, copyIntrinsic)) {
       previous = nullptr;
     }
   }
@@ -196,7 +212,9 @@ private:
   void skip(ArrayRef<Meeting> meetings);
   void moveBound(ICmpInst &compare);
   void addTrip(ICmpInst &compare, BinaryOperator &next);
-  void moveIndex(Instruction &access, unsigned operand, Type *type);
+  void moveIndex(Instruction &access, unsigned operand, uint64_t bytes, Fault fault = Fault::index);
+  void waitForFewer(CallInst &wait);
+  void swapHalves(CallInst &product);
   void moveLane(CallInst &shuffle);
 
   llvm::Module &module;
@@ -257,12 +275,32 @@ void Mutator::addTrip(ICmpInst &compare, BinaryOperator &next) {
 }
 
 /// The element behind the one that is meant.
-void Mutator::moveIndex(Instruction &access, unsigned operand, Type *type) {
+void Mutator::moveIndex(Instruction &access, unsigned operand, uint64_t bytes, Fault fault) {
   IRBuilder<> b(&access);
-  Value *isWrong = addSwitch(b, add(Fault::index, access));
-  uint64_t bytes = module.getDataLayout().getTypeStoreSize(type);
+  Value *isWrong = addSwitch(b, add(fault, access));
   Value *distance = b.CreateSelect(isWrong, b.getInt64(bytes), b.getInt64(0));
   access.setOperand(operand, b.CreatePtrAdd(access.getOperand(operand), distance));
+}
+
+void Mutator::waitForFewer(CallInst &wait) {
+  // Before the instruction changes, which says what it was.
+  IRBuilder<> b(&wait);
+  auto *count = cast<ConstantInt>(wait.getArgOperand(0));
+  Value *isWrong = addSwitch(b, add(Fault::wait, wait));
+  auto *fewer = cast<CallInst>(wait.clone());
+  fewer->setArgOperand(0, b.getInt32(uint32_t(count->getZExtValue()) + 1));
+  Instruction *then, *otherwise;
+  SplitBlockAndInsertIfThenElse(isWrong, &wait, &then, &otherwise);
+  fewer->insertBefore(then->getIterator());
+  wait.moveBefore(otherwise->getIterator());
+}
+
+void Mutator::swapHalves(CallInst &product) {
+  IRBuilder<> b(&product);
+  Value *first = product.getArgOperand(0), *second = product.getArgOperand(2);
+  Value *isWrong = addSwitch(b, add(Fault::product, product), b.CreateICmpNE(first, second));
+  product.setArgOperand(0, b.CreateSelect(isWrong, second, first));
+  product.setArgOperand(2, b.CreateSelect(isWrong, first, second));
 }
 
 /// Of what a select takes, whether it does; null: there is no other way.
@@ -306,24 +344,34 @@ void Mutator::mutate(Function &kernel) {
   for (Instruction &instruction : instructions(kernel))
     found.push_back(&instruction);
   SmallVector<Meeting> meetings = findMeetings(found);
+  auto bytesOf = [&](Type *type) { return module.getDataLayout().getTypeStoreSize(type); };
+  SmallVector<CallInst *> waits;
   for (Instruction *instruction : found) {
+    auto *call = dyn_cast<CallInst>(instruction);
     if (auto *load = dyn_cast<LoadInst>(instruction)) {
-      moveIndex(*load, 0, load->getType());
+      moveIndex(*load, 0, bytesOf(load->getType()));
     } else if (auto *store = dyn_cast<StoreInst>(instruction)) {
-      moveIndex(*store, 1, store->getValueOperand()->getType());
+      moveIndex(*store, 1, bytesOf(store->getValueOperand()->getType()));
     } else if (auto *compare = dyn_cast<ICmpInst>(instruction)) {
       if (BinaryOperator *next = findStep(*compare))
         addTrip(*compare, *next);
       else if (compare->isRelational())
         moveBound(*compare);
-    } else if (auto *call = dyn_cast<CallInst>(instruction)) {
-      Function *callee = call->getCalledFunction();
-      if (callee && callee->getName().contains("shfl.sync.idx"))
-        moveLane(*call);
+    } else if (isCallOf(*instruction, "shfl.sync.idx")) {
+      moveLane(*call);
+    } else if (isCallOf(*instruction, copyIntrinsic)) {
+      for (unsigned operand : {0, 1})
+        moveIndex(*call, operand, /*bytes=*/16, Fault::copy);
+    } else if (isCallOf(*instruction, "mma.m16n8k16")) {
+      swapHalves(*call);
+    } else if (isCallOf(*instruction, "cp.async.wait.group")) {
+      waits.push_back(call);
     }
   }
-  // Last, since it splits blocks.
+  // Last, since they split blocks.
   skip(meetings);
+  for (CallInst *wait : waits)
+    waitForFewer(*wait);
 }
 
 void fake::addMutants(llvm::Module &module) {
