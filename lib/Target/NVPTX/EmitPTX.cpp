@@ -98,6 +98,15 @@ static Expected<std::string> printPTX(llvm::Module &module, llvm::TargetMachine 
   return text.str().str();
 }
 
+/// All threads of a warp take part in its products. LLVM does not know that, and might move one to
+/// where only those go who need its result.
+static void keepWarpsTogether(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    if (function.getName().starts_with("llvm.nvvm.mma."))
+      for (llvm::User *user : function.users())
+        cast<llvm::CallBase>(user)->setConvergent();
+}
+
 /// Optimised, and without calls of what is not there.
 static Expected<std::unique_ptr<llvm::Module>>
 emitModule(gpu::GPUModuleOp kernels, llvm::TargetMachine &machine, llvm::LLVMContext &context) {
@@ -112,6 +121,7 @@ emitModule(gpu::GPUModuleOp kernels, llvm::TargetMachine &machine, llvm::LLVMCon
     return makeError("cannot translate the GPU kernels to LLVM IR");
   module->setTargetTriple(gpuTriple);
   module->setDataLayout(machine.createDataLayout());
+  keepWarpsTogether(*module);
   optimize(*module, machine);
   for (const llvm::Function &function : *module)
     if (function.isDeclaration() && !function.isIntrinsic())
