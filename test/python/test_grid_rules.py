@@ -18,7 +18,9 @@ WRITE = """      scf.for %b = %block to %c2 step %blocks {
 """
 MOVE = """        scf.for %b = %block to %c2 step %blocks {
           gpu.barrier
-          func.call @move_block(%b, %x, %y, %s) : (index, memref<16xf32>, memref<16xf32>, memref<16xi8, #gpu.address_space<workgroup>>) -> ()
+          %s = memref.view %all[%c0][] : memref<64xi8, #gpu.address_space<workgroup>> to memref<4xf32, #gpu.address_space<workgroup>>
+          %t = memref.view %all[%c32][] : memref<64xi8, #gpu.address_space<workgroup>> to memref<4xf32, #gpu.address_space<workgroup>>
+          func.call @move_block(%b, %x, %y, %s, %t) : (index, memref<16xf32>, memref<16xf32>, memref<4xf32, #gpu.address_space<workgroup>>, memref<4xf32, #gpu.address_space<workgroup>>) -> ()
         }
 """
 LOOP = "      scf.for %i = %c0 to %n step %c1 {\n"
@@ -51,13 +53,13 @@ module attributes {{gpu.container_module}} {{
       memref.store %f, %x[%b] : memref<16xf32>
       return
     }}
-    func.func private @move_block(%b: index, %x: memref<16xf32>, %y: memref<16xf32>, %s: memref<16xi8, #gpu.address_space<workgroup>>) attributes {{gpu.known_block_size = array<i32: 64, 1, 1>}} {{
+    func.func private @move_block(%b: index, %x: memref<16xf32>, %y: memref<16xf32>, %s: memref<4xf32, #gpu.address_space<workgroup>>, %t: memref<4xf32, #gpu.address_space<workgroup>>) attributes {{gpu.known_block_size = array<i32: 64, 1, 1>}} {{
       gpu.barrier
       %f = memref.load %x[%b] : memref<16xf32>
       memref.store %f, %y[%b] : memref<16xf32>
       return
     }}
-    gpu.func @forward_1(%arena: memref<128xi8>, %n: index, %counter: memref<1xi32>) workgroup(%s: memref<16xi8, #gpu.address_space<workgroup>>) kernel attributes {{{BOUNDS}}} {{
+    gpu.func @forward_1(%arena: memref<128xi8>, %n: index, %counter: memref<1xi32>) workgroup(%all: memref<64xi8, #gpu.address_space<workgroup>>) kernel attributes {{{BOUNDS}}} {{
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
       %c2 = arith.constant 2 : index
@@ -99,7 +101,7 @@ CASES: list[tuple[str, str, str]] = [
     ("expects nvvm.minctasm, the blocks that a multiprocessor has room for", ", nvvm.minctasm = 1 : i32", ""),
     ("expects nvvm.maxnreg of at most 128, the registers of a multiprocessor for 512 threads, got 200", "nvvm.minctasm = 1 : i32", "nvvm.minctasm = 8 : i32, nvvm.maxnreg = 200 : i32"),
     ("expects at most 1536 threads on a multiprocessor, got 2048", "nvvm.minctasm = 1", "nvvm.minctasm = 32"),
-    ("expects at most 101376 bytes of workgroup memory on a multiprocessor, got 200000", "memref<16xi8", "memref<200000xi8"),
+    ("expects at most 101376 bytes of workgroup memory on a multiprocessor, got 200000", "memref<64xi8", "memref<200000xi8"),
     # Arrivals and waits.
     ("arrives, and nobody waits in the same block of code", WAIT, ""),
     ("comes before the block has waited for its last arrival", ARRIVE, ARRIVE + ARRIVE.replace("phase", "again")),
@@ -121,6 +123,8 @@ CASES: list[tuple[str, str, str]] = [
     (DEALT, MOVE, MOVE.replace("step %blocks", "step %c1")),
     (DEALT, "@move_block(%b,", "@move_block(%block,"),
     ("stage @move_block: expects a barrier of the block before workgroup memory is used again", MOVE, MOVE.replace("          gpu.barrier\n", "")),
+    ("stage @move_block: expects pieces of workgroup memory that lie apart", "%all[%c32]", "%all[%c2]"),
+    ("stage @move_block: expects pieces of workgroup memory that lie apart", "%all[%c32]", "%all[%n]"),
     ("stage @move_block: expects at most the 32 threads of the kernel", BOUNDS, BOUNDS.replace("64", "32")),
     (MANNED, WRITE, re.sub(r" *scf.if .*\n|        }\n", "", WRITE)),
     (MANNED, "ult, %thread, %c32", "ult, %thread, %c64"),

@@ -124,6 +124,28 @@ static bool hasWorkgroupMemory(func::FuncOp function) {
   });
 }
 
+/// Whether the pieces of workgroup memory that a stage has lie beside each other in the kernel's.
+static bool areApart(func::CallOp stage) {
+  SmallVector<std::pair<int64_t, int64_t>> pieces; // begin and end
+  for (Value operand : stage.getOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.getType());
+    if (!type || !gpu::GPUDialect::hasWorkgroupMemoryAddressSpace(type))
+      continue;
+    auto view = operand.getDefiningOp<memref::ViewOp>();
+    std::optional<int64_t> offset;
+    if (view && isa<BlockArgument>(view.getSource()))
+      offset = getConstantIntValue(view.getByteShift());
+    if (!offset)
+      return false;
+    int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+    pieces.push_back({*offset, *offset + bytes});
+  }
+  llvm::sort(pieces);
+  return llvm::all_of(llvm::zip(llvm::drop_end(pieces), llvm::drop_begin(pieces)), [](auto pair) {
+    return std::get<0>(pair).second <= std::get<1>(pair).first;
+  });
+}
+
 /// if thread < n { stage }, where n is the number of the stage's threads
 static bool isMask(scf::IfOp mask, int64_t threads) {
   auto compare = mask.getCondition().getDefiningOp<arith::CmpIOp>();
@@ -164,6 +186,8 @@ static LogicalResult verifyStage(scf::ForOp loop, func::CallOp stage, int64_t th
                    [&](gpu::BarrierOp barrier) { return barrier->isBeforeInBlock(place); });
   if (hasWorkgroupMemory(function) && !isFenced)
     return fail("a barrier of the block before workgroup memory is used again");
+  if (hasWorkgroupMemory(function) && !areApart(stage))
+    return fail("pieces of workgroup memory that lie apart");
   return success();
 }
 
