@@ -61,8 +61,8 @@ static int64_t getScratchBytes(func::FuncOp kernel) {
   return bytes;
 }
 
-/// A kernel in slices has work for many groups in each tile; one that has products on tensor cores
-/// in its prologue has a warp for them.
+/// A kernel in slices has work for many groups in each tile, and so has one with products on tensor
+/// cores in its prologue.
 static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups,
                                          int64_t teamGroups, int64_t sharedBytes) {
   int64_t scratch = getScratchBytes(kernel);
@@ -70,10 +70,9 @@ static FailureOr<BlockShape> chooseBlock(func::FuncOp kernel, int64_t mostGroups
     return kernel.emitOpError("'")
            << kernel.getSymName() << "' needs " << scratch
            << " bytes of workgroup memory for one tile, of " << sharedBytes << " that a block has";
-  if (kernel->hasAttr("treadle.sliced"))
+  auto isProduct = [](MultiplyPanelsOp) { return WalkResult::interrupt(); };
+  if (kernel->hasAttr("treadle.sliced") || kernel.walk(isProduct).wasInterrupted())
     return BlockShape{teamGroups, /*isTeam=*/true};
-  if (kernel.walk([](MultiplyPanelsOp) { return WalkResult::interrupt(); }).wasInterrupted())
-    return BlockShape{warpGroups, /*isTeam=*/true};
   return BlockShape{scratch ? std::min(mostGroups, sharedBytes / scratch) : mostGroups, false};
 }
 

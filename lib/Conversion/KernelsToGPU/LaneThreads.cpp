@@ -17,7 +17,7 @@ using namespace mlir;
 using namespace treadle;
 
 /// Threads of a warp.
-static constexpr int64_t warpThreads = warpGroups * groupThreads;
+static constexpr int64_t warpThreads = 32;
 
 /// The last operand of `shfl.sync.idx`: segments of 16 threads, and no source behind the warp.
 static constexpr int64_t shuffleSegments = (warpThreads - groupThreads) << 8 | (warpThreads - 1);

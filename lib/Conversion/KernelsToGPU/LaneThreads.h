@@ -18,9 +18,6 @@ namespace treadle {
 /// Threads that run one tile, one per lane: half a warp.
 constexpr int64_t groupThreads = panelWidth;
 
-/// Groups of a warp.
-constexpr int64_t warpGroups = 2;
-
 /// Threads that run 16 lanes as quarters, 4 lanes each, which are 16 bytes of memory.
 constexpr int64_t quadThreads = 4, quadLanes = groupThreads / quadThreads;
 

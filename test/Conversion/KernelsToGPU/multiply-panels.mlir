@@ -84,10 +84,10 @@ func.func private @border_0(%x: memref<2x69xf32>, %w: memref<9x35x16xi32>, %firs
 
 // -----
 
-// A kernel that multiplies on the way to something else is run by one warp.
+// A kernel that multiplies on the way to something else is run by a block for each tile.
 
 // CHECK-LABEL: gpu.func @prologue_0
-// CHECK-SAME: known_block_size = array<i32: 32, 1, 1>
+// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>
 func.func private @prologue_0(%x: memref<1x70xf32>, %w: memref<9x35x16xi32>, %y: memref<16xf32>, %first: index, %end: index) attributes {treadle.kernel} {
   %sums = memref.alloca() {alignment = 64 : i64} : memref<4x16xi32>
   %c0 = arith.constant 0 : index

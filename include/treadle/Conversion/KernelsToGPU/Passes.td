@@ -49,8 +49,8 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
     `treadle.multiply_panels` is run by all threads of the block, on tensor cores: two
     `nvvm.mma.sync` of 16 outputs each at a time. Of few rows each warp sums two slices of a panel at
     once, which meet in workgroup memory; of many the warps share blocks of K, whose weights
-    `nvgpu.device_async_copy` brings there while others are multiplied. A kernel that is not `treadle.sliced` but multiplies so on
-    the way to something else has its tiles run by a warp each.
+    `nvgpu.device_async_copy` brings there while others are multiplied. A kernel that
+    is not `treadle.sliced` but multiplies so on the way to something else has blocks for its tiles, too.
 
     An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
     where that has `?` rows, their number comes before the number of tiles. A block has at most
