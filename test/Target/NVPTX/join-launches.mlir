@@ -116,6 +116,43 @@ module attributes {gpu.container_module} {
 
 // -----
 
+// What the last stage of a loop writes, the first one reads in the next iteration, and only then.
+
+// CHECK-LABEL: gpu.module @rounds
+// CHECK: gpu.func @forward_1
+// CHECK: scf.for
+// CHECK: treadle.grid_arrive
+// CHECK: treadle.grid_wait
+// CHECK: func.call @copy_block
+// CHECK: treadle.grid_arrive
+// CHECK: treadle.grid_wait
+// CHECK: func.call @copy_block
+// CHECK-NOT: treadle.grid
+// CHECK: gpu.return
+module attributes {gpu.container_module} {
+  func.func @forward_1(%x: memref<16xf32>, %y: memref<16xf32>, %n: index) attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %c16 = arith.constant 16 : index
+    %c32 = arith.constant 32 : index
+    scf.for %i = %c0 to %n step %c1 {
+      gpu.launch_func @rounds::@copy blocks in (%c16, %c1, %c1) threads in (%c32, %c1, %c1) args(%x : memref<16xf32>, %y : memref<16xf32>)
+      gpu.launch_func @rounds::@copy blocks in (%c16, %c1, %c1) threads in (%c32, %c1, %c1) args(%y : memref<16xf32>, %x : memref<16xf32>)
+    }
+    return
+  }
+  gpu.module @rounds {
+    gpu.func @copy(%from: memref<16xf32>, %to: memref<16xf32>) kernel attributes {known_block_size = array<i32: 32, 1, 1>} {
+      %b = gpu.block_id x
+      %f = memref.load %from[%b] : memref<16xf32>
+      memref.store %f, %to[%b] : memref<16xf32>
+      gpu.return
+    }
+  }
+}
+
+// -----
+
 // Entry points of more rows stay as they are, and so does one that is one launch.
 
 // CHECK-LABEL: gpu.module @others

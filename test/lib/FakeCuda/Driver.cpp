@@ -381,7 +381,8 @@ static int launch(void *function, std::array<unsigned, 3> blocks, std::array<uns
   if (!isKnown || (kernel->threads && kernel->threads != threads[0]) ||
       (kernel->mostThreads && threads[0] > kernel->mostThreads))
     return invalidValue;
-  if (together && blocks[0] > kernel->residentBlocks * unsigned(driver.multiprocessors))
+  unsigned room = kernel->residentBlocks * unsigned(driver.multiprocessors);
+  if (together && blocks[0] > std::min(room, mostBlocks))
     return cooperativeLaunchTooLarge;
   auto work = [=, copies = copyArguments(*kernel, arguments)]() mutable {
     std::vector<void *> places;
