@@ -122,8 +122,15 @@ static void addUses(Value memory, Use &use) {
       use.reads = use.writes = true;
       continue;
     }
-    use.reads |= effects.getEffectOnValue<MemoryEffects::Read>(memory).has_value();
-    use.writes |= effects.getEffectOnValue<MemoryEffects::Write>(memory).has_value();
+    SmallVector<MemoryEffects::EffectInstance> instances;
+    effects.getEffects(instances);
+    for (const MemoryEffects::EffectInstance &effect : instances) {
+      // One that does not say on what may be on this.
+      if (effect.getValue() && effect.getValue() != memory)
+        continue;
+      use.reads |= isa<MemoryEffects::Read>(effect.getEffect());
+      use.writes |= isa<MemoryEffects::Write>(effect.getEffect());
+    }
     // Whoever makes a pointer of it may do anything with that.
     if (isMemoryEffectFree(user) && user->getNumResults())
       use.reads = use.writes = true;

@@ -153,6 +153,41 @@ module attributes {gpu.container_module} {
 
 // -----
 
+// What an op touches that does not say, it may write.
+
+// CHECK-LABEL: gpu.module @unknown
+// CHECK: gpu.func @forward_1
+// CHECK: func.call @read_block
+// CHECK-NOT: treadle.grid
+// CHECK: func.call @read_block
+// CHECK: treadle.grid_arrive
+// CHECK: func.call @touch_block
+module attributes {gpu.container_module} {
+  func.func @forward_1(%x: memref<1xi32>) attributes {treadle.entry = #treadle.entry<forward, rows = 1>} {
+    %c1 = arith.constant 1 : index
+    %c32 = arith.constant 32 : index
+    gpu.launch_func @unknown::@read blocks in (%c1, %c1, %c1) threads in (%c32, %c1, %c1) args(%x : memref<1xi32>)
+    gpu.launch_func @unknown::@read blocks in (%c1, %c1, %c1) threads in (%c32, %c1, %c1) args(%x : memref<1xi32>)
+    gpu.launch_func @unknown::@touch blocks in (%c1, %c1, %c1) threads in (%c32, %c1, %c1) args(%x : memref<1xi32>)
+    return
+  }
+  gpu.module @unknown {
+    gpu.func @read(%x: memref<1xi32>) kernel attributes {known_block_size = array<i32: 32, 1, 1>} {
+      %c0 = arith.constant 0 : index
+      %n = memref.load %x[%c0] : memref<1xi32>
+      gpu.printf "%d", %n : i32
+      gpu.return
+    }
+    gpu.func @touch(%x: memref<1xi32>) kernel attributes {known_block_size = array<i32: 32, 1, 1>} {
+      %c0 = arith.constant 0 : index
+      %phase = treadle.grid_arrive %x of %c0 : memref<1xi32>
+      gpu.return
+    }
+  }
+}
+
+// -----
+
 // Entry points of more rows stay as they are, and so does one that is one launch.
 
 // CHECK-LABEL: gpu.module @others
