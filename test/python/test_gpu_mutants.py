@@ -53,7 +53,13 @@ FAULTS = {
         " lane's own, or ordered by others, as that all of them together are needed shows.",
     ),
     "trip": Fault(20),
-    "index": Fault(60),
+    "index": Fault(
+        60,
+        0.95,
+        r"attention.*: .*load (float|<4 x float>), ptr addrspace\(3\)",
+        "What the spans before the first gave, alike for all heads: their maximum, their sum and values, which are 0, and"
+        " the factors of these.",
+    ),
     "bound": Fault(
         40,
         0.75,

@@ -43,8 +43,9 @@ static constexpr int64_t mostHeads = 4;
 /// dot products of a span in halves, and as many as a block of 256 threads has quads.
 static constexpr int64_t numPartials = 64;
 
-/// Loads that are asked for before the first of them is used.
-static constexpr int64_t loadsUnderWay = 8;
+/// Loads that are asked for before the first of them is used. A part of a tile, of which there are
+/// few, has a multiprocessor for itself; whole tiles share one, and the registers of it.
+static int64_t getLoadsUnderWay(SpanRole role) { return role == SpanRole::one ? 8 : 4; }
 
 namespace {
 /// Keys in panels, values row by row, and what is added to their scores, if anything.
@@ -133,8 +134,9 @@ private:
   int64_t group, keyWidth, capacity;
   ValueShape shape;
   Multiplier scoreProducts, valueProducts;
-  int64_t mostAtOnce;             // heads that memory is there for
-  int64_t halves;                 // of the columns of a key
+  int64_t mostAtOnce; // heads that memory is there for
+  int64_t halves;     // of the columns of a key
+  int64_t loadsUnderWay;
   Value queries;                  // [heads][columns], rounded for bf16
   Value partials;                 // [64][heads][16] dot products, or sums of values
   Value scores;                   // [32][heads][16] of the open span, then their exponentials
@@ -157,7 +159,7 @@ TeamAttention::TeamAttention(StageKernel &kernel, AttentionOp op)
       scoreProducts(kernel, op.getKeys().getType().getElementType()),
       valueProducts(kernel, op.getValues().getType().getElementType()),
       mostAtOnce(llvm::divideCeilSigned(group, llvm::divideCeilSigned(group, mostHeads))),
-      halves(keyWidth % 2 == 0 ? 2 : 1) {
+      halves(keyWidth % 2 == 0 ? 2 : 1), loadsUnderWay(getLoadsUnderWay(kernel.role())) {
   if (kernel.role() == SpanRole::merge)
     return;
   Type f32 = b.getF32Type();
