@@ -19,7 +19,7 @@ from treadle import TreadleError
 
 GRID_KERNEL = "forward_1"
 # Whether a block goes on too early hangs on who comes first.
-TRIES = 8
+TRIES = 4
 
 
 class Mutant(NamedTuple):

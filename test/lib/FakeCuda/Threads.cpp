@@ -524,11 +524,15 @@ static void runBlocks() {
     enterBlock(slot);
     beginBlock();
   }
+  // Each time another block is far ahead of the others, but for now and then.
+  static unsigned turn = 0;
+  unsigned first = others.size() > 1 ? ++turn % others.size() : 0;
   std::string finding;
   for (unsigned idle = 0; idle < others.size() && finding.empty();) {
-    // From a block that cannot go on to the next one; from others now and then.
-    if (idle || nextRandom() % 64 == 0)
+    if (idle)
       enterBlock((block.slot + 1) % others.size());
+    else
+      enterBlock(nextRandom() % 64 ? first : nextRandom() % others.size());
     idle = runThreadByLot() ? 0 : idle + 1;
     finding = block.finding;
   }
