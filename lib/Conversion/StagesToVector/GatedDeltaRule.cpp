@@ -98,7 +98,7 @@ private:
   Value query, key, value, beta, decay, state, mask, position, valid;
   int64_t share, keyWidth, valueWidth;
   bool isSingle; // has one row alone
-  Value local; // [key columns][value columns] the head's state, or null
+  Value local;   // [key columns][value columns] the head's state, or null
   // The head that runs at present, and its first columns.
   Value head, keyOrigin, valueOrigin;
 };
