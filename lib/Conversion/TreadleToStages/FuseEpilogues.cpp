@@ -19,31 +19,14 @@ namespace treadle {
 using namespace mlir;
 using namespace treadle;
 
-/// True if each tile of the producer makes whole rows, and those of the consumer take parts of
-/// them.
-static bool makesRows(StageOp producer, StageOp consumer) {
-  if (producer.getIterations().size() != 1 || consumer.getIterations().size() != 2 ||
-      producer.getIterations()[0] != consumer.getIterations()[0])
-    return false;
-  auto kind = cast<IterationAttr>(producer.getIterations()[0]).getKind();
-  auto made = cast<AccessAttr>(producer.getResultAccesses()[0]).getDims();
-  auto taken = cast<AccessAttr>(consumer.getResultAccesses()[0]).getDims();
-  return kind == IterationKind::rows && made == ArrayRef<int64_t>{0, AccessAttr::all} &&
-         taken == ArrayRef<int64_t>{0, 1};
-}
-
-static bool iteratesAlike(StageOp producer, StageOp consumer) {
-  return producer.getIterations() == consumer.getIterations() &&
-         producer.getResultAccesses() == consumer.getResultAccesses();
-}
-
 /// The stage that computes `value` for `consumer` alone and may be merged into it, or null.
 static StageOp fusibleProducer(Value value, StageOp consumer) {
   auto producer = value.getDefiningOp<StageOp>();
   if (!producer || producer->getNumResults() != 1 || !value.hasOneUse() ||
       producer->getBlock() != consumer->getBlock())
     return {};
-  if (!iteratesAlike(producer, consumer) && !makesRows(producer, consumer))
+  if (producer.getIterations() != consumer.getIterations() ||
+      producer.getResultAccesses() != consumer.getResultAccesses())
     return {};
   // The merged stage stands where the consumer stood; a state may change in between.
   if (llvm::any_of(producer.getInputs().getTypes(), llvm::IsaPred<StateType>))
@@ -59,11 +42,11 @@ struct FuseEpilogue : public OpRewritePattern<StageOp> {
   LogicalResult matchAndRewrite(StageOp consumer, PatternRewriter &rewriter) const override {
     if (consumer.getCore())
       return rewriter.notifyMatchFailure(consumer, "expected a purely elementwise stage");
-    // The last producer, so that the values of the others are there; a matrix before a norm.
+    // The last producer, so that the values of the others are there.
     StageOp producer;
     for (Value input : consumer.getInputs()) {
       StageOp candidate = fusibleProducer(input, consumer);
-      if (candidate && (!producer || isBetter(candidate, producer)))
+      if (candidate && (!producer || producer->isBeforeInBlock(candidate)))
         producer = candidate;
     }
     if (!producer)
@@ -72,17 +55,12 @@ struct FuseEpilogue : public OpRewritePattern<StageOp> {
 
     StageMerger merger(getContext());
     merger.add(producer);
-    merger.add(consumer, makesRows(producer, consumer) ? Share::rows : Share::tile);
+    merger.add(consumer);
     SmallVector<OpResult> results(consumer->getResults());
-    StageOp fused = merger.create(rewriter, consumer.getLoc(), producer.getIterations(), results);
+    StageOp fused = merger.create(rewriter, consumer.getLoc(), consumer.getIterations(), results);
     rewriter.replaceOp(consumer, fused.getResults());
     rewriter.eraseOp(producer);
     return success();
-  }
-
-  static bool isBetter(StageOp candidate, StageOp producer) {
-    size_t dims = candidate.getIterations().size(), others = producer.getIterations().size();
-    return dims != others ? dims > others : producer->isBeforeInBlock(candidate);
   }
 };
 

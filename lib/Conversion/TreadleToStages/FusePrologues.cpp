@@ -101,7 +101,7 @@ struct FusePrologues : public treadle::impl::FuseProloguesPassBase<FusePrologues
     for (StageOp user : users) {
       OpBuilder builder(user);
       StageMerger merger(builder.getContext());
-      merger.add(stage, Share::whole);
+      merger.add(stage, /*isPrologue=*/true);
       merger.add(user);
       SmallVector<OpResult> results(user->getResults());
       StageOp merged = merger.create(builder, user.getLoc(), user.getIterations(), results);

@@ -24,31 +24,22 @@ Value StageMerger::getArgument(Value input, Attribute access) {
   return body.addArgument(input.getType(), input.getLoc());
 }
 
-/// The access of a stage that is added, whose dimension 0 are rows, in the merged stage.
-static AccessAttr getAccess(AccessAttr access, Share share) {
-  SmallVector<int64_t> dims(access.getDims());
-  for (int64_t &dim : dims)
-    if (share == Share::whole || (share == Share::rows && dim != 0))
-      dim = AccessAttr::all;
-  return AccessAttr::get(access.getContext(), dims);
-}
-
-void StageMerger::add(StageOp stage, Share share) {
+void StageMerger::add(StageOp stage, bool isPrologue) {
   IRMapping mapping;
   for (auto [input, access, argument] :
        llvm::zip(stage.getInputs(), stage.getAccesses().getAsRange<AccessAttr>(),
                  stage.getBody()->getArguments())) {
-    Value known = yielded.lookup(input).value;
+    SmallVector<int64_t> whole(access.getDims().size(), AccessAttr::all);
+    Value known = yielded.lookup(input);
     if (!known)
-      known = getArgument(input, getAccess(access, share));
+      known = getArgument(input, isPrologue ? AccessAttr::get(stage.getContext(), whole) : access);
     mapping.map(argument, known);
   }
   for (Operation &op : stage.getBody()->without_terminator())
     builder.clone(op, mapping);
-  for (auto [result, value, access] :
-       llvm::zip(stage.getResults(), stage.getBody()->getTerminator()->getOperands(),
-                 stage.getResultAccesses().getAsRange<AccessAttr>()))
-    yielded[result] = {mapping.lookup(value), getAccess(access, share)};
+  for (auto [result, value] :
+       llvm::zip(stage.getResults(), stage.getBody()->getTerminator()->getOperands()))
+    yielded[result] = mapping.lookup(value);
 }
 
 /// Drops ops whose results nobody needs and inputs that nobody reads.
@@ -72,9 +63,9 @@ StageOp StageMerger::create(OpBuilder &at, Location location, ArrayAttr iteratio
   SmallVector<Attribute> resultAccesses;
   for (OpResult result : results) {
     types.push_back(result.getType());
-    Yielded found = yielded.lookup(result);
-    values.push_back(found.value);
-    resultAccesses.push_back(found.access);
+    values.push_back(yielded.lookup(result));
+    resultAccesses.push_back(
+        cast<StageOp>(result.getOwner()).getResultAccesses()[result.getResultNumber()]);
   }
   YieldOp::create(builder, location, values);
   eraseUnused();

@@ -15,10 +15,6 @@
 
 namespace treadle {
 
-/// What of an activation a tile of the merged stage takes and gives for a stage that is added: what
-/// the stage's own tiles do, the same rows of it with all columns, or all of it.
-enum class Share { tile, rows, whole };
-
 /// Puts the bodies of stages one behind the other. Where a stage takes what an earlier one yields,
 /// it takes the value itself. Equal inputs with equal accesses become one.
 class StageMerger {
@@ -27,8 +23,9 @@ public:
     builder.setInsertionPointToEnd(&region.emplaceBlock());
   }
 
-  /// Appends the body of `stage`. The stage itself stays as it is.
-  void add(StageOp stage, Share share = Share::tile);
+  /// Appends the body of `stage`, as prologue of what follows or with the tiles of the whole. The
+  /// stage itself stays as it is.
+  void add(StageOp stage, bool isPrologue = false);
 
   /// Creates the stage that yields `results`, each a result of an added stage, without what these
   /// do not need.
@@ -43,11 +40,7 @@ private:
   mlir::OpBuilder builder;
   mlir::SmallVector<mlir::Value> inputs;
   mlir::SmallVector<mlir::Attribute> accesses;
-  struct Yielded {
-    mlir::Value value;
-    AccessAttr access;
-  };
-  mlir::DenseMap<mlir::Value, Yielded> yielded; // by result of an added stage
+  mlir::DenseMap<mlir::Value, mlir::Value> yielded; // by result of an added stage
 };
 
 /// Merges `later` into `earlier`, which stands before it in the block, and where it stood. Fails

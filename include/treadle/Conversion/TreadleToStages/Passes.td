@@ -30,14 +30,14 @@ def ConvertTreadleToStagesPass : Pass<"convert-treadle-to-stages"> {
 }
 
 def FuseEpiloguesPass : Pass<"treadle-fuse-epilogues"> {
-  let summary = "merges an elementwise stage into the stage before it";
+  let summary = "merges an elementwise stage into the matrix stage before it";
   let description = [{
         %p = stage { linear }            %y = stage { linear, addf }
         %y = stage (%p, %r) { addf }  =>
 
     Saves a write and a read of the activation. Fires where the product has no
-    other use, both stages iterate alike or the first makes whole rows, as a norm does, and
-    the first reads no state (so that it may move down to the second). A stage of several products takes what follows one of
+    other use, both stages iterate alike, and the first reads no state (so that it
+    may move down to the second). A stage of several products takes what follows one of
     them or some at the same place, if nothing else is needed that comes after it.
   }];
 }
