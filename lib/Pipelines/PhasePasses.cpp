@@ -31,8 +31,8 @@ static void buildProgram(const CompileOptions &options, const HookRegistry &hook
   passes.addPass(createCheckContractPass());
 }
 
-/// The arena is planned last, from the stages that plugins leave; their work is counted behind
-/// that, since planning may add copies.
+/// Activations are rounded and the arena planned last, from the stages that plugins leave; their
+/// work is counted behind that, since planning may add copies.
 static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   hooks.populate(Hook::stagesBegin, passes);
   passes.addPass(createConvertTreadleToStagesPass());
@@ -40,8 +40,8 @@ static void buildStages(const HookRegistry &hooks, OpPassManager &passes) {
   passes.addPass(createFuseEpiloguesPass());
   passes.addPass(createFuseAppendsPass());
   passes.addPass(createFuseProloguesPass());
-  passes.addPass(createRoundActivationsPass());
   hooks.populate(Hook::stagesEnd, passes);
+  passes.addPass(createRoundActivationsPass());
   passes.addNestedPass<func::FuncOp>(createPlanArenaPass());
   passes.addNestedPass<func::FuncOp>(createCountWorkPass());
 }
