@@ -149,6 +149,23 @@ def test_many_rows_share_tiles(
     report_error(f"{case.name} on a GPU", relative_error(found, expected), tolerance)
 
 
+@pytest.mark.parametrize("dims", [[5, 7], [1, 3]])
+def test_matrices_of_uneven_heights(
+    dims: list[int], tmp_path: Path, compile_library: Compile, driver: Driver, report_error: Report
+) -> None:
+    """Matrices with one input, of 32 and 10 outputs, say: a tile has two of the one's and five of the other's."""
+    config = json.loads((ROOT / "models/om/tiny.json").read_text()) | {"dims_value": dims}
+    case = Case("om-uneven", config, seed=5, context=64, width=config["dim_input"])
+    source = Source(case, *case.write(tmp_path))
+    compiled = Compiled(source, "bf16", tmp_path / "m.so")
+    options = {"dtype": "bf16", "rows": [1, 4, 16]} | EMULATED
+    compile_library(source.config, weights=source.weights, out=compiled.library, **options)
+    expected, tolerance = compiled.expected(compiled.loops, True, 0, COUNT)
+    with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+        found = model.session(loops=compiled.loops, poison=True).forward(*tokens(case), logits="all")
+    report_error(f"{case.name} {dims} on a GPU", relative_error(found, expected), tolerance)
+
+
 @pytest.mark.parametrize("compiled", [f"{family}-bf16" for family in FAMILIES], indirect=True)
 def test_bf16_rounds_what_the_reference_rounds(
     compiled: Compiled, cuda: treadle.Model, report_error: Report

@@ -51,7 +51,8 @@ private:
 
 TensorEmitter::TensorEmitter(StageKernel &kernel, const Products &work)
     : kernel(kernel), b(kernel.builder()), work(work), alike(work.findAlike()),
-      tileOutputs(work.groups > 1 ? work.matrices[0].outputs : kernel.tileSize(1)) {
+      tileOutputs(work.groups > 1 ? work.matrices[0].outputs
+                                  : std::min(kernel.tileSize(1), kernel.extent(1))) {
   size_t mostAlike = 0;
   for (ArrayRef<unsigned> matrices : alike)
     mostAlike = std::max(mostAlike, matrices.size());
@@ -119,15 +120,19 @@ void TensorEmitter::emitPart(Value unit) {
 void TensorEmitter::emitPanels(ArrayRef<unsigned> matrices, Value first, Value count,
                                int64_t mostPanels) {
   Value rows = b.sub(kernel.end(0), kernel.begin(0));
-  auto atOnce = [&](Value all, int64_t most, int64_t size, auto body) {
+  auto atOnce = [&](Value all, int64_t most, int64_t size, bool areWhole, auto body) {
     if (most <= size)
       return body(b.index(0), all);
     b.loop(b.index(0), all, size, [&](Value begin) {
-      body(begin, most % size == 0 ? b.index(size) : b.minimum(b.index(size), b.sub(all, begin)));
+      body(begin, areWhole && most % size == 0 ? b.index(size)
+                                               : b.minimum(b.index(size), b.sub(all, begin)));
     });
   };
-  atOnce(count, mostPanels, panelsAtOnce, [&](Value panel, Value panels) {
-    atOnce(rows, kernel.tileSize(0), rowsAtOnce, [&](Value row, Value count) {
+  // Whether each tile has as many panels, or rows, as the largest.
+  bool haveAllPanels = work.groups > 1 || kernel.extent(1) % tileOutputs == 0;
+  bool haveAllRows = kernel.hasWholeGranules() && rowGranule % kernel.tileSize(0) == 0;
+  atOnce(count, mostPanels, panelsAtOnce, haveAllPanels, [&](Value panel, Value panels) {
+    atOnce(rows, kernel.tileSize(0), rowsAtOnce, haveAllRows, [&](Value row, Value count) {
       emitRows(matrices, b.add(first, panel), panels, b.add(kernel.begin(0), row), count);
     });
   });
