@@ -57,7 +57,7 @@ struct RoundActivations : public treadle::impl::RoundActivationsPassBase<RoundAc
       return;
     SmallVector<BlockArgument> arguments = getArguments(result);
     auto isOnlyRounded = [](BlockArgument argument) {
-      return llvm::all_of(argument.getUses(), isRoundedBy);
+      return !argument.use_empty() && llvm::all_of(argument.getUses(), isRoundedBy);
     };
     if (arguments.empty() || !llvm::all_of(arguments, isOnlyRounded))
       return;

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from single_op import SingleOp, Weight, check
+from single_op import SingleOp, Weight, check, run
 from treadle import reference
 
 SIZES = [(3, 16), (21, 37), (150, 40)]
@@ -96,6 +96,21 @@ def test_gate_blend(
         {"gate": Weight(np.array(0.7))},
     )
     check(op, reference.gate_blend if again else lambda x, x0, gate: x, compile_library, tmp_path)
+
+
+def test_exp(compile_library: Callable[..., None], tmp_path: Path) -> None:
+    """In units in the last place, up to where 2^127 is not enough, and at the ends of its range."""
+    ends = [0.0, -0.0, -87.68, -87.7, -100.0, -1e30, 88.72]
+    sweep = np.concatenate([np.linspace(-87.3, 88.37, 150000), np.linspace(-1, 1, 49993)])
+    x = np.concatenate([ends, sweep]).reshape(400, -1)
+    op = SingleOp("%y = math.exp %x : $y", x.shape[1], {"x": x})
+    with op.library(compile_library, tmp_path) as model:
+        found = run(op, model).ravel().astype(np.float64)
+    expected = np.exp(x.astype(np.float32).ravel().astype(np.float64))
+    assert found[:2].tolist() == [1.0, 1.0] and not found[3:6].any()
+    assert found[[2, 6]] == pytest.approx(expected[[2, 6]], rel=1e-5)
+    units = np.abs(found - expected)[7:] / np.spacing(expected[7:].astype(np.float32))
+    assert units.max() < 0.9
 
 
 @pytest.mark.parametrize(("columns", "vocabulary"), [(16, 16), (37, 5), (40, 33)])

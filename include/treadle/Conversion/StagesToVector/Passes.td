@@ -47,6 +47,7 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
 
         call @attention_0(%q, ..., %y, %spans, %c0, %tiles_times_spans)
         call @attention_0_merge(%q, ..., %y, %spans, %c0, %tiles)
+
     Matrices in bf16 have slices of their own there: those of `treadle.multiply_panels`, which makes
     the sums of some rows and panels in scratch memory, on tensor cores.
 

@@ -77,7 +77,8 @@ def ApproximateMathPass : Pass<"treadle-approximate-math"> {
   let description = [{
         math.exp x  =>  2^n * p(x - n ln 2), in arith and math.fma
 
-    of f32 to within 0.9 units in the last place (ApproximateMath.cpp), and likewise every function that has a polynomial upstream. What remains must
+    of f32 to within 0.9 units in the last place below 2.4e38 (ApproximateMath.cpp), and likewise
+    every function that has a polynomial upstream. What remains must
     be one instruction or a few on every CPU; anything else would call a
     mathematical library and is an error.
   }];
