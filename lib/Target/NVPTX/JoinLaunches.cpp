@@ -123,7 +123,6 @@ private:
 
   Value counter, blocks;
   llvm::SetVector<Operation *> pending;
-  bool hasChanged = false;
 };
 } // namespace
 
@@ -147,7 +146,6 @@ void BarrierPlacer::visit(func::CallOp stage, scf::ForOp loop) {
         GridArriveOp::create(builder, loop.getLoc(), builder.getI32Type(), counter, blocks);
     GridWaitOp::create(builder, loop.getLoc(), counter, phase);
     pending.clear();
-    hasChanged = true;
   }
   pending.insert(stage);
 }
@@ -158,12 +156,11 @@ void BarrierPlacer::visit(scf::ForOp loop) {
   llvm::SetVector<Operation *> before = pending, begin = pending;
   size_t known;
   do {
-    hasChanged = false;
     known = begin.size();
     pending = begin;
     visit(*loop.getBody());
     begin.insert(pending.begin(), pending.end());
-  } while (hasChanged || begin.size() != known);
+  } while (begin.size() != known);
   pending.insert(before.begin(), before.end());
 }
 
