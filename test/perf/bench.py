@@ -190,8 +190,7 @@ def _model_bench(workshop: Workshop, run: Run, library: Path, work: dict) -> dic
 
 
 COLUMNS = {
-    "run": -40,
-    "threads": 7,
+    "run": -48,
     "tokens/s": 10,
     "spread": 8,
     "rate": 9,
@@ -205,7 +204,7 @@ HEADER = "".join(f"{name:{'<' if width < 0 else '>'}{abs(width)}}" for name, wid
 
 
 def line_of(result: dict) -> str:
-    name = f"{'  ' + result['program']:47}" if "program" in result else f"{result['run']:40}{result['threads']:>7}"
+    name = f"{'  ' + result['program'] if 'program' in result else result['run']:48}"
     memory = f"{_size(result['peak_memory']) if result.get('peak_memory') else '':>10}"
     if "tokens_per_second" not in result:
         size = f"  {_size(result['library_bytes'])} of code" if "library_bytes" in result else ""

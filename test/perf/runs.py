@@ -34,7 +34,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"{self.model.parent.name}/{self.model.stem} {self.dtype} {self.work}"
+        threads = f", {self.threads} threads" if self.threads > 1 else ""
+        return f"{self.model.parent.name}/{self.model.stem} {self.dtype} {self.work}{threads}"
 
     @property
     def work(self) -> str:

@@ -29,7 +29,7 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     """Bars from the top down, in the order in which they were measured; void ones are hatched, baselines grey."""
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.25 * len(runs)), layout="constrained")
     # A baseline follows the run of ours that it goes with.
-    names = [run.get("program", run["run"]) + threads_of(run) for run in runs]
+    names = [run.get("program", run["run"]) for run in runs]
     shares = [100 * run.get("share", 0) for run in runs]
     bars = axes.barh(range(len(runs)), shares, color=["0.6" if "program" in run else "C0" for run in runs])
     for run, share, bar in zip(runs, shares, bars):
@@ -49,10 +49,6 @@ def draw(document: dict, runs: list[dict], title: str, out: Path) -> None:
     figure.savefig(out, metadata={"Date": None})
     # So that the file may be committed.
     out.write_text("\n".join(line.rstrip() for line in out.read_text().splitlines()) + "\n")
-
-
-def threads_of(run: dict) -> str:
-    return "" if "program" in run else f", {run['threads']} thread{'s' if run['threads'] > 1 else ''}"
 
 
 if __name__ == "__main__":
