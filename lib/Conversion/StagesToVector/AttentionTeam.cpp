@@ -48,11 +48,6 @@ static constexpr int64_t numPartials = 64;
 static int64_t getLoadsUnderWay(SpanRole role) { return role == SpanRole::one ? 8 : 4; }
 
 namespace {
-/// Keys in panels, values row by row, and what is added to their scores, if anything.
-struct KeyLane {
-  Value keys, values, bias;
-};
-
 /// Keys [begin, end), of which `origin` is the first of a panel: of the span, or of the only key's.
 struct KeySpan {
   Value origin, begin, end;
@@ -83,19 +78,19 @@ private:
   void emitAllSpans(Value place);
   void emitOneSpan(Value place);
   void mergeSpans(Value place);
-  KeyLane firstLane();
-  KeyLane secondLane();
+  Lane firstLane();
+  Lane secondLane();
   KeySpan spanFrom(Value begin, Value place);
   KeySpan ownSpan(Value place);
   Value knownAt(Value unit, Value slot);
   void keep(Value lanes, Value slot);
-  void emitSpan(KeyLane lane, const KeySpan &span);
-  void emitDots(KeyLane lane, const KeySpan &span);
-  void addDots(KeyLane lane, const KeySpan &span, Value half, bool isWhole);
-  void emitScores(KeyLane lane, const KeySpan &span);
+  void emitSpan(Lane lane, const KeySpan &span);
+  void emitDots(Lane lane, const KeySpan &span);
+  void addDots(Lane lane, const KeySpan &span, Value half, bool isWhole);
+  void emitScores(Lane lane, const KeySpan &span);
   void emitExponentials(const KeySpan &span);
   void emitScales(const KeySpan &span);
-  void emitPartials(KeyLane lane, const KeySpan &span, int64_t round);
+  void emitPartials(Lane lane, const KeySpan &span, int64_t round);
   void mergePartials(int64_t round);
   void emitResults();
   void storeQuotient(Value weighted, Value sum, Value column, Value lanes);
@@ -208,13 +203,13 @@ void TeamAttention::emitHeads() {
   emitResults();
 }
 
-KeyLane TeamAttention::firstLane() {
+Lane TeamAttention::firstLane() {
   return {kernel.operand(op.getKeys()), kernel.operand(op.getValues()),
           op.getBias() ? kernel.operand(op.getBias()) : Value()};
 }
 
 /// The second lane, if there is one.
-KeyLane TeamAttention::secondLane() {
+Lane TeamAttention::secondLane() {
   if (!op.getLaneKeys())
     return {};
   return {kernel.operand(op.getLaneKeys()), kernel.operand(op.getLaneValues()), Value()};
@@ -242,12 +237,12 @@ KeySpan TeamAttention::ownSpan(Value place) {
 }
 
 void TeamAttention::emitAllSpans(Value place) {
-  auto emitAll = [&](KeyLane lane) {
+  auto emitAll = [&](Lane lane) {
     b.loop(b.index(0), at(place, 1), spanKeys,
            [&](Value begin) { emitSpan(lane, spanFrom(begin, place)); });
   };
   emitAll(firstLane());
-  if (KeyLane lane = secondLane(); lane.keys && op.getOwn())
+  if (Lane lane = secondLane(); lane.keys && op.getOwn())
     emitSpan(lane, ownSpan(place));
   else if (lane.keys)
     emitAll(lane);
@@ -264,7 +259,7 @@ void TeamAttention::emitOneSpan(Value place) {
   };
   Value last = quotient(place, spanKeys);
   Value begin = b.mul(kernel.part(), b.index(spanKeys));
-  KeyLane lane = secondLane();
+  Lane lane = secondLane();
   runIf(arith::CmpIPredicate::ule, last, [&] {
     unit = kernel.part();
     emitSpan(firstLane(), spanFrom(begin, place));
@@ -280,7 +275,7 @@ void TeamAttention::emitOneSpan(Value place) {
   });
 }
 
-void TeamAttention::emitSpan(KeyLane lane, const KeySpan &span) {
+void TeamAttention::emitSpan(Lane lane, const KeySpan &span) {
   emitDots(lane, span);
   emitScores(lane, span);
   forHeads([&](Value head) {
@@ -313,7 +308,7 @@ Value TeamAttention::keysOfPanel(const KeySpan &span, Value panel) {
 }
 
 /// Panels that the span fills are read as a whole; of the last one, what is there.
-void TeamAttention::emitDots(KeyLane lane, const KeySpan &span) {
+void TeamAttention::emitDots(Lane lane, const KeySpan &span) {
   Value whole = b.mul(span.wholePanels, b.index(halves));
   if (!span.isOneKey)
     b.loop(b.index(0), whole, 1, [&](Value half) { addDots(lane, span, half, /*isWhole=*/true); });
@@ -322,7 +317,7 @@ void TeamAttention::emitDots(KeyLane lane, const KeySpan &span) {
 }
 
 /// q . k over every other column, for the 16 keys of a panel and all heads.
-void TeamAttention::addDots(KeyLane lane, const KeySpan &span, Value half, bool isWhole) {
+void TeamAttention::addDots(Lane lane, const KeySpan &span, Value half, bool isWhole) {
   Value panel = quotient(half, halves), first = remainder(half, halves);
   Value present = isWhole ? Value() : keysOfPanel(span, panel);
   Value memoryPanel = b.add(quotient(span.origin, numLanes), panel);
@@ -349,7 +344,7 @@ void TeamAttention::addDots(KeyLane lane, const KeySpan &span, Value half, bool 
     b.store(dot, partials, {half, b.index(head), b.index(0)});
 }
 
-void TeamAttention::emitScores(KeyLane lane, const KeySpan &span) {
+void TeamAttention::emitScores(Lane lane, const KeySpan &span) {
   VectorType bytes = b.lanes(b.getI8Type());
   Value noFlags = arith::ConstantOp::create(b, b.getZeroAttr(bytes));
   b.loop(b.index(0), span.panels, 1, [&](Value panel) {
@@ -425,7 +420,7 @@ void TeamAttention::emitScales(const KeySpan &span) {
 //===----------------------------------------------------------------------===//
 
 /// For each key mod 16 and each vector of columns of a round: the chain of its keys.
-void TeamAttention::emitPartials(KeyLane lane, const KeySpan &span, int64_t round) {
+void TeamAttention::emitPartials(Lane lane, const KeySpan &span, int64_t round) {
   int64_t vectors = shape.ofRound(round), first = round * shape.atOnce;
   Value whole = b.sub(span.wholePanels, remainder(span.wholePanels, loadsUnderWay));
   b.loop(b.index(0), b.index(numLanes * vectors), 1, [&](Value place) {
