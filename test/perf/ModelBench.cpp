@@ -53,6 +53,7 @@ static std::vector<double> takeTurns(TokenWork &work, Ceiling &ceiling, int repe
   double begin = now();
   for (int i = 0; i < repeats && (i < fewestRepeats || now() - begin < longestSeconds); ++i) {
     ceiling.sample();
+    work.warmUp();
     seconds.push_back(work.sample());
   }
   return seconds;

@@ -1,5 +1,6 @@
 """The benchmark harness of test/perf runs. Its times are never looked at here."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -22,7 +23,8 @@ from treadle.random_weights import tensor_specs
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "test/perf"))
 import baselines  # noqa: E402
-from runs import read_runs  # noqa: E402
+import bench as bench_module  # noqa: E402
+from runs import Run, read_runs  # noqa: E402
 
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -113,6 +115,41 @@ def test_rounds_of_a_baseline() -> None:
     assert baselines._beside(run, [own | {"void": True} for own in ours], rounds)["void"]
 
 
+def test_a_baseline_meets_all_our_threads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = next(run for run in read_runs(ROOT / "test/perf/runs/llama.json") if run.kind == "prefill")
+    attempt = {"program": "other", "threads": 1, "rates": [1.0], "peak_memory": 1}
+
+    def llama(*_: object) -> list[dict]:
+        "Stands in for llama.cpp."
+        return [attempt]
+
+    monkeypatch.setattr(baselines, "_llama_cpp", llama)
+    monkeypatch.setattr(baselines, "_thread_counts", lambda: [1, 5])
+    ours: list[tuple[int, int]] = []
+
+    def measure(run: Run, repeats: int) -> dict:
+        ours.append((run.threads, repeats))
+        return {"tokens_per_second": 2.0, "share": 0.5, "void": False}
+
+    programs = baselines.Baselines(tmp_path, print)
+    (found,) = programs.measure(run, tmp_path, 7, measure)
+    assert found["times"] == 2 and found["run"].endswith("5 threads") and ours == [(5, 3)] * 3
+    assert programs.measure(dataclasses.replace(run, threads=5), tmp_path, 7, measure) == []
+
+
+def test_a_void_run_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = read_runs(ROOT / "test/perf/runs/smoke.json")[0]
+
+    def found(spreads: list[float], again: int) -> dict:
+        results = ({"ceiling": {"spread": spread}, "void": spread > 0.15} for spread in spreads)
+        monkeypatch.setattr(bench_module, "measure", lambda *_: next(results))
+        return bench_module.measure_until_quiet(None, run, 1, again)
+
+    assert found([0.1], 2) == {"ceiling": {"spread": 0.1}, "void": False, "voids": []}
+    assert found([0.2, 0.3, 0.1, 0.0], 2) == {"ceiling": {"spread": 0.1}, "void": False, "voids": [0.2, 0.3]}
+    assert found([0.2, 0.3, 0.4], 1) == {"ceiling": {"spread": 0.3}, "void": True, "voids": [0.2]}
+
+
 def test_a_model_as_gguf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Writer:
         """Keeps what gguf's would write."""
@@ -161,7 +198,7 @@ def test_a_baseline_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path
     said: list[str] = []
     found = baselines.Baselines(tmp_path, said.append)
     runs = read_runs(ROOT / "test/perf/runs/miniaxion.json") + read_runs(ROOT / "test/perf/runs/neollm.json")
-    assert all(found.measure(run, tmp_path / "weights", 1, lambda repeats: {}) == [] for run in runs)
+    assert all(found.measure(run, tmp_path / "weights", 1, lambda run, repeats: {}) == [] for run in runs)
     folder = tmp_path / "baselines"
     assert found.failures == [f"PyTorch eager: {folder}: expected {1 << 30} GB of free disk"]
     assert said == []

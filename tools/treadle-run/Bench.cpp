@@ -169,8 +169,10 @@ int treadle::run::bench(Library &library, const Options &options) {
        ++i) {
     waiting->update(static_cast<double>(i) / repeats);
     ceilings.sampleBandwidth();
+    decode.warmUp();
     timings.decode.push_back(decode.sample());
     ceilings.samplePeak();
+    prefill.warmUp();
     timings.prefill.push_back(prefill.sample());
   }
   waiting.reset();

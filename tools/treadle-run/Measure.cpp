@@ -43,7 +43,9 @@ TokenWork::TokenWork(const Library &library, Session &session, Kind kind,
     session.forward(all.data(), first, TREADLE_LOGITS_NONE, nullptr, 0);
     mark = session.checkpoint();
   }
+  double start = now();
   work([] {});
+  secondsOfRound = now() - start;
 }
 
 void TokenWork::rewind() {
@@ -60,6 +62,14 @@ template <typename Each> void TokenWork::work(const Each &each) {
                     logits.size());
     each();
   }
+}
+
+void TokenWork::warmUp() {
+  const double longest = 0.1;
+  if (secondsOfRound > longest)
+    return;
+  rewind();
+  work([] {});
 }
 
 double TokenWork::sample() {

@@ -39,6 +39,11 @@ public:
   TokenWork(const Library &library, Session &session, Kind kind, uint64_t first,
             uint64_t tokens);
 
+  /// Runs everything once, not timed, where that is short: what else was measured has
+  /// taken the caches, and a token would be charged for what it finds there otherwise.
+  /// Long work has them back after its first tokens.
+  void warmUp();
+
   /// Seconds of the work, which is repeated until the clock can tell; going back to
   /// the first position is not counted.
   double sample();
@@ -62,6 +67,7 @@ private:
   std::vector<int32_t> ids;
   std::vector<float> logits;
   std::vector<unsigned char> mark; ///< of the first position; empty: none
+  double secondsOfRound = 0;
   size_t roundsOfSample = 0;
 };
 

@@ -211,6 +211,7 @@ int treadle::run::profile(Library &library, const Options &options) {
        ++i) {
     waiting->update(static_cast<double>(i) / repeats);
     ceilings.sample();
+    work.warmUp();
     unmarked.push_back(work.sample());
     times.sample(session, work);
   }

@@ -3,6 +3,7 @@
 `tools/dev/bench --baselines` installs and runs them; nothing else needs them.
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -39,18 +40,25 @@ class Baselines:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.failures: list[str] = []
         self._broken: set[str] = set()
+        self._measured: set[Run] = set()
 
-    def measure(self, run: Run, weights: Path, repeats: int, measure_ours: Callable[[int], dict]) -> list[dict]:
-        """What the baseline of this run gives, if it has one, beside what `measure_ours(repeats)` gives in turn."""
+    def measure(self, run: Run, weights: Path, repeats: int, measure_ours: Callable[[Run, int], dict]) -> list[dict]:
+        """What the baseline of this run gives, if it has one, beside what `measure_ours(run, repeats)` gives in turn.
+
+        Ours has all threads, whatever the run says: theirs has the number that is best for it. So work that is listed for
+        several numbers of threads is measured once.
+        """
+        run = dataclasses.replace(run, threads=_thread_counts()[-1])
         family = json.loads(run.model.read_text())["model_type"]
         program = {("miniaxion", "f32"): _torch, ("llama", "bf16"): _llama_cpp}.get((family, run.dtype))
-        if not program or run.kind not in TOKEN_WORK or run.loops != 1 or program.__name__ in self._broken:
+        if not program or run.kind not in TOKEN_WORK or run.loops != 1 or program.__name__ in self._broken or run in self._measured:
             return []
+        self._measured.add(run)
         try:
             attempts, ours = [], []
             for _ in range(ROUNDS):
                 each = -(-repeats // ROUNDS)
-                ours.append(measure_ours(each))
+                ours.append(measure_ours(run, each))
                 attempts.append(program(self, run, weights, each))
             programs = {attempt["program"]: None for attempt in attempts[0]}
             return [_beside(run, ours, [[a for a in round if a["program"] == p] for round in attempts]) for p in programs]
