@@ -198,9 +198,11 @@ def test_prefill_runs_the_large_entry_points(compiled: Compiled) -> None:
     s.forward(compiled.case.ids)
     calls = s.entry_calls
     forward = {rows: number for (kind, rows), number in calls.items() if kind == "forward"}
-    assert set(forward) == {1, 16, 128}
+    assert set(forward) == {1, 16, 128, 256}
     pieces = compiled.periods(count)
-    assert forward[128] >= sum(piece // 128 for piece in pieces) and forward[1] <= len(pieces)
+    large = sum(rows * number for rows, number in forward.items() if rows >= 128)
+    assert large >= sum(piece // 128 * 128 for piece in pieces) and forward[1] <= len(pieces)
+    assert any(piece >= 256 for piece in pieces) == bool(forward[256])
     assert sum(forward.values()) <= sum(piece // 128 + 8 for piece in pieces)
     assert calls["head", 1] == 1
     turns = sum(number for (kind, _), number in calls.items() if kind in ("open", "close"))

@@ -139,7 +139,7 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
            {"--triple", "TRIPLE", "platform, for instance aarch64-linux-gnu (default: this one)",
             setText(options.triple)},
            {"--gpu", "LIST", "GPU levels, for instance sm_80,sm_90a", setWords(options.gpus)},
-           {"--rows", "LIST", "row counts of the entry points (default: 1,16,128)",
+           {"--rows", "LIST", "row counts of the entry points (default: 1,16,128,256)",
             setIntegers(options.rows)},
            {"--recurrence-form", "FORM", "auto (default), sequential or chunked",
             setText(options.recurrenceForm)},

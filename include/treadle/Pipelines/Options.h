@@ -55,7 +55,7 @@ struct CompileOptions {
   /// Largest trip count of a run-time loop.
   int64_t maxLoops = 4;
   /// Row counts of the entry points.
-  std::vector<int64_t> rows = {1, 16, 128};
+  std::vector<int64_t> rows = {1, 16, 128, 256};
   /// `auto`, `sequential` or `chunked`.
   std::string recurrenceForm = "auto";
   /// `address` instruments the emitted functions; empty: none.
