@@ -39,6 +39,9 @@ using namespace treadle;
 /// Chains that keep a processor's multipliers busy: two of them, four steps deep.
 static constexpr int64_t fewestChains = 8;
 
+/// What a chain of exponentials holds beside the constants of exp.
+static constexpr int64_t vectorsOfExp = 6;
+
 /// Values are packed for so many register blocks: to pack them takes as long as to run some.
 static constexpr int64_t fewestBlocks = 4;
 
@@ -57,6 +60,7 @@ AttentionEmitter::AttentionEmitter(StageKernel &kernel, AttentionOp op)
   numChains = llvm::bit_floor<uint64_t>(std::clamp<int64_t>(fewestChains / ofOneRow, 1, 4));
   scoreShape = chooseShape(spanKeys / numLanes, /*chains=*/1);
   valueShape = chooseShape(valueColumns / numLanes, numChains);
+  softmaxShape = chooseShape(/*mostVectors=*/1, vectorsOfExp);
   Type f32 = b.getF32Type();
   if (scoreProducts.isRounding())
     queries = scoreProducts.allocate({tileRows, group, int64_t(llvm::alignTo(keyWidth, numLanes))});
@@ -156,7 +160,8 @@ void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
            [&](Value key) { emitScores(lane, kvHead, key, /*panels=*/1, span); });
     if (tileRows == 1)
       prefetchFirstValues(lane, span, kvHead);
-    forRowsAndHeads([&](Value row, Value head) { emitSoftmax(row, head, span); });
+    forRegisterBlocks(softmaxShape, b.index(0),
+                      [&](RegisterBlock block) { emitSoftmax(block, span); });
     forValueColumns([&](ArrayRef<int64_t> columns) {
       if (lane.packed)
         packValues(lane, columns, span, kvHead);
@@ -201,10 +206,10 @@ void AttentionEmitter::emitOwnKeys(Lane lane, RegisterBlock block, Value kvHead)
   for (int64_t r = 0; r < block.rows; ++r) {
     Span span = {places[r], at(places[r], 1)};
     b.loop(block.head, at(block.head, block.heads), 1, [&](Value head) {
-      emitSoftmax(at(block.row, r), head, span);
-      forValueColumns([&](ArrayRef<int64_t> columns) {
-        mergeValues(lane, {at(block.row, r), 1, head, 1}, columns, span, kvHead);
-      });
+      RegisterBlock one = {at(block.row, r), 1, head, 1};
+      emitSoftmax(one, span);
+      forValueColumns(
+          [&](ArrayRef<int64_t> columns) { mergeValues(lane, one, columns, span, kvHead); });
     });
   }
 }
@@ -217,36 +222,61 @@ static Value emitExp(LaneBuilder &b, Value scalar) {
 
 /// Turns the scores of a span into exponentials and merges their maximum and sum into the running
 /// ones. A row that stands before the span is left as it is, whatever other rows do.
-void AttentionEmitter::emitSoftmax(Value row, Value head, Span span) {
-  Value count = countKeys(row, span);
-  ifPositive(count, [&] {
-    Value excluded = b.splat(excludedScore);
-    Value spanMaximum = b.reduceMax(b.load(highest, {row, head, b.index(0)}));
-    ValueRange partials =
-        b.loop(b.index(0), count, numLanes, {b.splat(0.0f)},
-               [&](Value j, ValueRange sum) -> SmallVector<Value> {
-                 Value s = b.load(scores, {row, head, j});
-                 Value e = math::ExpOp::create(
-                     b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(spanMaximum)))));
-                 Value isExcluded =
-                     arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, excluded);
-                 e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
-                 e = valueProducts.store(e, exponentials, {row, head, j});
-                 return {arith::AddFOp::create(b, sum[0], e)};
-               });
-    Value spanSum = b.reduceSum(partials[0]);
-
-    Value oldMaximum = loadScalar(maxima, {row, head});
-    Value maximum = arith::MaxNumFOp::create(b, oldMaximum, spanMaximum);
-    Value oldScale = emitExp(b, arith::SubFOp::create(b, oldMaximum, maximum));
-    Value newScale = emitExp(b, arith::SubFOp::create(b, spanMaximum, maximum));
-    Value oldSum = arith::MulFOp::create(b, loadScalar(sums, {row, head}), oldScale);
-    Value newSum = arith::MulFOp::create(b, spanSum, newScale);
-    storeScalar(maximum, maxima, {row, head});
-    storeScalar(arith::AddFOp::create(b, oldSum, newSum), sums, {row, head});
-    storeScalar(oldScale, oldScales, {row, head});
-    storeScalar(newScale, newScales, {row, head});
+void AttentionEmitter::emitSoftmax(RegisterBlock block, Span span) {
+  SmallVector<QueryPlace> queries;
+  SmallVector<Value> maxima, zeros;
+  forPairs(block, [&](int64_t r, int64_t h, int64_t) {
+    queries.push_back({at(block.row, r), Value(), at(block.head, h)});
+    maxima.push_back(
+        b.reduceMax(b.load(highest, {queries.back().row, queries.back().head, b.index(0)})));
+    zeros.push_back(b.splat(0.0f));
   });
+  // The keys that all rows reach, for all at once: a chain of one alone waits at every step. What
+  // is left is some lanes of one vector.
+  Value shared = arith::MaxSIOp::create(b, countKeys(block.row, span), b.index(0));
+  ValueRange sums = b.loop(b.index(0), shared, numLanes, zeros, [&](Value j, ValueRange sums) {
+    SmallVector<Value> next;
+    for (auto [query, maximum, sum] : llvm::zip(queries, maxima, sums))
+      next.push_back(addExponentials(query, j, maximum, sum));
+    return next;
+  });
+  Value done = b.mul(arith::CeilDivUIOp::create(b, shared, b.index(numLanes)), b.index(numLanes));
+  for (auto [query, maximum, sum] : llvm::zip(queries, maxima, sums)) {
+    Value count = countKeys(query.row, span);
+    ifPositive(count, [&, &query = query, &maximum = maximum, &sum = sum] {
+      ValueRange all =
+          b.loop(done, count, numLanes, {sum}, [&](Value j, ValueRange sum) -> SmallVector<Value> {
+            return {addExponentials(query, j, maximum, sum[0])};
+          });
+      mergeSum(query, maximum, b.reduceSum(all[0]));
+    });
+  }
+}
+
+/// sum + exp(scores - maximum) of 16 keys.
+Value AttentionEmitter::addExponentials(QueryPlace query, Value j, Value maximum, Value sum) {
+  SmallVector<Value> place = {query.row, query.head, j};
+  Value s = b.load(scores, place);
+  Value e = math::ExpOp::create(b, Value(arith::SubFOp::create(b, s, Value(b.broadcast(maximum)))));
+  Value isExcluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, s, b.splat(excludedScore));
+  e = arith::SelectOp::create(b, isExcluded, b.splat(0.0f), e);
+  e = valueProducts.store(e, exponentials, place);
+  return arith::AddFOp::create(b, sum, e);
+}
+
+/// Merges the maximum of a span and its sum of exponentials into the running ones.
+void AttentionEmitter::mergeSum(QueryPlace query, Value spanMaximum, Value spanSum) {
+  SmallVector<Value> place = {query.row, query.head};
+  Value oldMaximum = loadScalar(maxima, place);
+  Value maximum = arith::MaxNumFOp::create(b, oldMaximum, spanMaximum);
+  Value oldScale = emitExp(b, arith::SubFOp::create(b, oldMaximum, maximum));
+  Value newScale = emitExp(b, arith::SubFOp::create(b, spanMaximum, maximum));
+  Value oldSum = arith::MulFOp::create(b, loadScalar(sums, place), oldScale);
+  Value newSum = arith::MulFOp::create(b, spanSum, newScale);
+  storeScalar(maximum, maxima, place);
+  storeScalar(arith::AddFOp::create(b, oldSum, newSum), sums, place);
+  storeScalar(oldScale, oldScales, place);
+  storeScalar(newScale, newScales, place);
 }
 
 /// y = weighted / sum; 0 where no key was left.

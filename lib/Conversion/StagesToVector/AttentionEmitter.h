@@ -76,7 +76,10 @@ private:
   void prefetchValue(Lane lane, mlir::Value key, mlir::Value kvHead, mlir::Value column,
                      int64_t columns);
   void prefetchFirstValues(Lane lane, Span span, mlir::Value kvHead);
-  void emitSoftmax(mlir::Value row, mlir::Value head, Span span);
+  void emitSoftmax(RegisterBlock block, Span span);
+  mlir::Value addExponentials(QueryPlace query, mlir::Value j, mlir::Value maximum,
+                              mlir::Value sum);
+  void mergeSum(QueryPlace query, mlir::Value spanMaximum, mlir::Value spanSum);
   llvm::SmallVector<mlir::Value> multiplyKeys(Lane lane, RegisterBlock block, mlir::Value kvHead,
                                               mlir::Value firstPanel, int64_t panels,
                                               mlir::Value read);
@@ -188,7 +191,7 @@ private:
   int64_t group, keyWidth, valueWidth, capacity, tileRows;
   Multiplier scoreProducts, valueProducts;
   int64_t numChains; // of each sum of values
-  BlockShape scoreShape, valueShape;
+  BlockShape scoreShape, valueShape, softmaxShape;
   mlir::Value queries; // [rows][group][columns] where they are rounded
   mlir::Value scores;  // [rows][group][512] of the open span
   mlir::Value
