@@ -95,9 +95,17 @@ static uint64_t readBuffer(unsigned kernel, const uint64_t *buffer,
 // Samples
 //===----------------------------------------------------------------------===//
 
+/// What every kernel reads whole: two of the widest vectors from each of eight streams. What
+/// is left over would be counted and not read.
+static constexpr size_t wholeWords = 8 * 2 * 8;
+
+static size_t wordsOfThread(size_t bytes, unsigned threads) {
+  size_t words = std::max<size_t>(bytes, 4096) / sizeof(uint64_t) / threads;
+  return std::max(words / wholeWords, size_t(1)) * wholeWords;
+}
+
 ReadBandwidth::ReadBandwidth(size_t bytes, unsigned threads)
-    : threads(threads),
-      buffer(std::max<size_t>(bytes, 4096) / sizeof(uint64_t), 1) {}
+    : threads(threads), buffer(wordsOfThread(bytes, threads) * threads, 1) {}
 
 void ReadBandwidth::sample() {
   // Long enough for the clock, short enough to stay interleaved with the work.

@@ -23,6 +23,7 @@ namespace treadle::run {
 /// read a part of the buffer each.
 class ReadBandwidth {
 public:
+  /// A buffer of at most `bytes`, but 4 KiB at least, and 1 KiB for each thread.
   explicit ReadBandwidth(size_t bytes, unsigned threads = 1);
 
   /// Takes one sample of each kernel, in bytes per second.
