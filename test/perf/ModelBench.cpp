@@ -68,10 +68,10 @@ static Json measureTokens(Library &library, const Options &options, const nlohma
   const int32_t loops = session.info().loops;
   const Counts counts(library);
   const Traffic traffic(library, counts, loops);
-  const unsigned threads = library.threads(decoding ? 1 : tokens);
   const uint64_t first = decoding ? traffic.placeFor(wanted["context"].get<uint64_t>(), tokens) : 0;
   TokenWork work(library, session, decoding ? TokenWork::Decode : TokenWork::Prefill, first,
                  tokens);
+  const unsigned threads = work.threads();
 
   Json result = {{"name", library.info().name}, {"loops", loops}, {"threads", threads}};
   result["first"] = first;

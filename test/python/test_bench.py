@@ -98,6 +98,26 @@ def test_needs_of_turns(request: pytest.FixtureRequest, toys: Path, tmp_path: Pa
     assert measure("prefill", 128)["flops"] == 128 * 1000 + 10 * keys + 500 + 100 * (16 * 2 + 15 * 3)
 
 
+def test_ceilings_have_the_threads_of_the_work(
+    request: pytest.FixtureRequest, compile_library: Callable[..., str | None], tmp_path: Path
+) -> None:
+    """120 tokens run on the entry point of 128 rows, which deserves two threads where that of 16 does not."""
+    config, weights, library = (tmp_path / name for name in ("config.json", "w.safetensors", "m.so"))
+    tiny = json.loads((ROOT / "models/nanohammer/tiny.json").read_text())
+    config.write_text(json.dumps(tiny | {"max_position_embeddings": 700}))
+    treadle.random_weights(config, weights)
+    compile_library(config, weights=weights, out=library)
+    with treadle.load(library, threads=2) as model, model.session() as session:
+        session.forward([1] * 120)
+        called = [entry for entry, calls in session.entry_calls.items() if calls]
+        expected = max(model.entry_threads[entry] for entry in called)
+        assert expected > max(threads for (_, rows), threads in model.entry_threads.items() if rows <= 120)
+    build = request.config.getoption("--treadle-build").resolve()
+    (tmp_path / "work.json").write_text(json.dumps({"kind": "prefill", "context": 0, "tokens": 120, "repeats": 1}))
+    command = [build / "bin/model-bench", tmp_path / "work.json", library, "--bench", "--threads=2"]
+    assert json.loads(subprocess.check_output(command, text=True))["threads"] == expected
+
+
 def test_rounds_of_a_baseline() -> None:
     """The machine is twice as fast in the second round: what is compared is of one round."""
     run = read_runs(ROOT / "test/perf/runs/smoke.json")[0]

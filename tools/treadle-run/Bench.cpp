@@ -30,15 +30,15 @@ enum { repeats = 15, decodeTokens = 64, prefillTokens = 128 };
 class Ceilings {
 public:
   Ceilings(const Library &library, const Options &options, size_t bytes,
-           uint64_t prefill) {
+           const TokenWork &decode, const TokenWork &prefill) {
     if (!options.device.empty() && options.device != "cpu") {
       copies.emplace(options.device, options.driver, bytes);
       return;
     }
-    reads.emplace(bytes, library.threads(1));
+    reads.emplace(bytes, decode.threads());
     peak.emplace(storesBF16(library) ? MultiplyAddPeak::kindForBF16()
                                      : MultiplyAdd::f32,
-                 library.threads(prefill));
+                 prefill.threads());
   }
 
   bool onDevice() const { return copies.has_value(); }
@@ -159,7 +159,7 @@ int treadle::run::bench(Library &library, const Options &options) {
                    std::min<uint64_t>(decodeTokens, context));
   const uint64_t memory = peakMemory(); // without what the ceilings read
   Ceilings ceilings(library, options, bandwidthBytes(counts.tokenWeightBytes),
-                    prefill.tokens());
+                    decode, prefill);
 
   // Work and ceilings take turns, so that both see the same machine.
   Timings timings;
@@ -178,8 +178,8 @@ int treadle::run::bench(Library &library, const Options &options) {
   waiting.reset();
   std::string where = options.device;
   if (!ceilings.onDevice())
-    where = "threads: " + std::to_string(library.threads(1)) + " to decode, " +
-            std::to_string(library.threads(prefill.tokens())) + " to prefill";
+    where = "threads: " + std::to_string(decode.threads()) + " to decode, " +
+            std::to_string(prefill.threads()) + " to prefill";
   std::printf("%s, %d loop%s, %s\n", library.info().name, info.loops,
               info.loops == 1 ? "" : "s", where.c_str());
   printRate("decode", timings.decode, decode.tokens());

@@ -96,14 +96,6 @@ void Library::open() {
   opened = {model, Closer{table}};
 }
 
-unsigned Library::threads(uint64_t rows) const {
-  unsigned threads = 1;
-  for (const treadle_entry_info &entry : entries())
-    if (entry.rows <= rows)
-      threads = std::max(threads, static_cast<unsigned>(entry.threads));
-  return threads;
-}
-
 std::vector<treadle_entry_info> Library::entries() const {
   std::vector<treadle_entry_info> entries(description.entry_count);
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -154,6 +146,12 @@ treadle_session_info Session::info() const {
 
 void Session::profile(treadle_mark_function mark, void *context) {
   check(api.session_profile(session, mark, context));
+}
+
+std::vector<uint64_t> Session::counters(size_t entries) const {
+  std::vector<uint64_t> counts(entries);
+  check(api.session_counters(session, counts.data(), counts.size()));
+  return counts;
 }
 
 void Session::reset() { check(api.session_reset(session)); }

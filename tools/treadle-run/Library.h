@@ -37,10 +37,6 @@ public:
   const treadle_model *model() const { return opened.get(); }
   const std::string &weights() const { return weightsPath; }
 
-  /// How many threads a call of up to `rows` rows runs on at most, of whatever kind.
-  /// Expects an open model.
-  unsigned threads(uint64_t rows) const;
-
   std::vector<treadle_entry_info> entries() const;
   std::vector<treadle_state_info> states() const;
 
@@ -67,6 +63,8 @@ public:
   Session &operator=(const Session &) = delete;
 
   treadle_session_info info() const;
+  /// How often each of the library's `entries` entry points was called since reset.
+  std::vector<uint64_t> counters(size_t entries) const;
   void reset();
   /// Calls `mark` at the borders of stages from now on; null: no longer.
   void profile(treadle_mark_function mark, void *context);

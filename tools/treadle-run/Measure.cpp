@@ -43,9 +43,25 @@ TokenWork::TokenWork(const Library &library, Session &session, Kind kind,
     session.forward(all.data(), first, TREADLE_LOGITS_NONE, nullptr, 0);
     mark = session.checkpoint();
   }
+  const std::vector<uint64_t> before =
+      session.counters(library.info().entry_count);
   double start = now();
   work([] {});
   secondsOfRound = now() - start;
+  noteCalls(library, before);
+}
+
+/// Which entry points were called since `before` is the runtime's choice (Forward.c).
+void TokenWork::noteCalls(const Library &library,
+                          const std::vector<uint64_t> &before) {
+  const std::vector<treadle_entry_info> entries = library.entries();
+  const std::vector<uint64_t> after = session.counters(entries.size());
+  for (size_t i = 0; i < entries.size(); ++i)
+    if (after[i] != before[i]) {
+      mostThreads =
+          std::max(mostThreads, static_cast<unsigned>(entries[i].threads));
+      mostScratch = std::max(mostScratch, entries[i].arena_bytes);
+    }
 }
 
 void TokenWork::rewind() {

@@ -54,11 +54,16 @@ public:
 
   uint64_t tokens() const { return ids.size(); }
 
+  /// Threads that its calls run on at most, and scratch memory that they need.
+  unsigned threads() const { return mostThreads; }
+  uint64_t scratchBytes() const { return mostScratch; }
+
   /// How often the last sample ran everything.
   size_t rounds() const { return roundsOfSample; }
 
 private:
   void rewind();
+  void noteCalls(const Library &library, const std::vector<uint64_t> &before);
   /// `each` is called behind each row of logits.
   template <typename Each> void work(const Each &each);
 
@@ -67,6 +72,8 @@ private:
   std::vector<int32_t> ids;
   std::vector<float> logits;
   std::vector<unsigned char> mark; ///< of the first position; empty: none
+  unsigned mostThreads = 1;
+  uint64_t mostScratch = 0;
   double secondsOfRound = 0;
   size_t roundsOfSample = 0;
 };

@@ -163,15 +163,6 @@ static void printCeilings(const Ceilings &ceilings) {
 // Action
 //===----------------------------------------------------------------------===//
 
-/// Scratch memory of the entry points that calls of up to `rows` rows use.
-static size_t scratchBytes(const Library &library, uint64_t rows) {
-  uint64_t bytes = 0;
-  for (const treadle_entry_info &entry : library.entries())
-    if (entry.rows <= rows)
-      bytes = std::max(bytes, entry.arena_bytes);
-  return bytes;
-}
-
 int treadle::run::profile(Library &library, const Options &options) {
   library.open();
   const StageTable table(library);
@@ -196,13 +187,12 @@ int treadle::run::profile(Library &library, const Options &options) {
 
   std::optional<Waiting> waiting;
   waiting.emplace(options.progress, "profiling");
-  const unsigned threads = library.threads(decoding ? 1 : tokens);
   TokenWork work(library, session, kind, first, tokens);
-  Ceilings ceilings(bandwidthBytes(counts.tokenWeightBytes),
-                    scratchBytes(library, decoding ? 1 : tokens),
-                    storesBF16(library) ? MultiplyAddPeak::kindForBF16()
-                                        : MultiplyAdd::f32,
-                    threads);
+  const unsigned threads = work.threads();
+  Ceilings ceilings(
+      bandwidthBytes(counts.tokenWeightBytes), work.scratchBytes(),
+      storesBF16(library) ? MultiplyAddPeak::kindForBF16() : MultiplyAdd::f32,
+      threads);
   StageTimes times(library, table, traffic, kind, first, tokens);
   std::vector<double> unmarked;
   double begin = now();
