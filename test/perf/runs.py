@@ -76,8 +76,11 @@ def _runs_of(entry: object, where: str) -> Iterator[Run]:
     numbers = {key: entry.get(key, default) for key, default in _DEFAULTS.items()}
     for key, number in numbers.items():
         _require(type(number) is int and number > 0, f"{where}/{key}", "a positive integer", number)
+    _require(isinstance(entry["model"], str), f"{where}/model", "a config file", entry["model"])
+    for key in ("dtypes", "work"):
+        _require(isinstance(entry[key], list), f"{where}/{key}", "a list", entry[key])
     for i, dtype in enumerate(entry["dtypes"]):
-        _require(dtype in ELEMENT_BYTES, f"{where}/dtypes/{i}", " or ".join(ELEMENT_BYTES), dtype)
+        _require(dtype in [*ELEMENT_BYTES], f"{where}/dtypes/{i}", " or ".join(ELEMENT_BYTES), dtype)
         for j, work in enumerate(entry["work"]):
             kind, length = _work(work, f"{where}/work/{j}")
             yield Run(Path(entry["model"]), dtype, kind, length, **numbers)

@@ -247,6 +247,16 @@ def parameters(config: str) -> int:
             '{"runs": [{"model": "m.json", "dtypes": ["f32"], "work": ["open"], "tokens": 0}]}',
             "{path}: /runs/0/tokens: expected a positive integer, got 0",
         ),
+        ('{"runs": [{"model": 1, "dtypes": [], "work": []}]}', "{path}: /runs/0/model: expected a config file, got 1"),
+        ('{"runs": [{"model": "m.json", "dtypes": 1, "work": []}]}', "{path}: /runs/0/dtypes: expected a list, got 1"),
+        (
+            '{"runs": [{"model": "m.json", "dtypes": [["f32"]], "work": []}]}',
+            '{path}: /runs/0/dtypes/0: expected f32 or bf16, got ["f32"]',
+        ),
+        (
+            '{"runs": [{"model": "m.json", "dtypes": [], "work": "open"}]}',
+            '{path}: /runs/0/work: expected a list, got "open"',
+        ),
         ('{"runs": []}', "no run is left to be made"),
     ],
 )
