@@ -60,12 +60,20 @@ thread.join()
 """
 
 
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [
+        # Two products of 128 rows share a pass over the weights, whose sums are the most that a product keeps there.
+        ("nanohammer", {"hidden_size": 640, "intermediate_size": 1280}),
+        # Queries and sums of values of a tile of attention.
+        ("llama", {"head_dim": 1024}),
+    ],
+)
 def test_forward_needs_no_more_stack_than_model_h_says(
-    tmp_path: Path, compile_library: Callable[..., str | None]
+    family: str, sizes: dict[str, int], tmp_path: Path, compile_library: Callable[..., str | None]
 ) -> None:
-    """Two products of 128 rows share a pass over the weights, whose sums are the most that a kernel keeps there."""
-    tiny = FAMILIES["nanohammer"].TYPICAL
-    case = replace(tiny, config=tiny.config | {"hidden_size": 640, "intermediate_size": 1280}, width=640)
+    tiny = FAMILIES[family].TYPICAL
+    case = replace(tiny, config=tiny.config | sizes, width=sizes.get("hidden_size", tiny.width))
     config, weights = case.write(tmp_path)
     compile_library(config, weights=weights, out=tmp_path / "m.so", dtype="bf16")
 

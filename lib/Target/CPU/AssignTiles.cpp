@@ -60,12 +60,23 @@ static int64_t rowsUpTo(int64_t most, int64_t extent) {
   return extent % rowGranule == 0 ? most : std::min(extent, most);
 }
 
+/// What a tile of attention keeps on the stack for a row of a head (Attention.cpp): scores of 512
+/// keys, their exponentials, the query, and the sum of values.
+static int64_t attentionBytes(AttentionOp attention) {
+  constexpr int64_t ofKey = 4 + 2, others = 128;
+  auto getWidth = [&](StateType state) { return state.getShape()[1] / attention.getKvHeads(); };
+  return 512 * ofKey + others + 2 * getWidth(attention.getKeys().getType()) +
+         4 * getWidth(attention.getValues().getType());
+}
+
 /// One key/value head at a time; scores of 512 keys for each of 64 rows and heads, 128 KB, stay in
-/// the second-level cache.
+/// the second-level cache. Fewer where heads are so wide that a call would need more of the stack
+/// than model.h says.
 static SmallVector<int64_t> tileAttention(StageOp stage, AttentionOp attention) {
-  constexpr int64_t rowsAndHeads = 64;
+  constexpr int64_t rowsAndHeads = 64, stackBytes = 400 << 10;
   int64_t group = attention.getHeads() / attention.getKvHeads();
-  int64_t most = llvm::bit_floor<uint64_t>(std::max<int64_t>(rowsAndHeads / group, 1));
+  int64_t most = std::min(rowsAndHeads, stackBytes / attentionBytes(attention)) / group;
+  most = llvm::bit_floor<uint64_t>(std::max<int64_t>(most, 1));
   return {rowsUpTo(most, stage.getExtent(0)), 1};
 }
 
