@@ -141,7 +141,9 @@ static std::vector<FlagGroup> makeFlags(CommandLine &line) {
            {"--gpu", "LIST", "GPU levels, for instance sm_80,sm_90a", setWords(options.gpus)},
            {"--rows", "LIST", "row counts of the entry points (default: 1,16,128,256)",
             setIntegers(options.rows)},
-           {"--recurrence-form", "FORM", "auto (default), sequential or chunked",
+           {"--recurrence-form", "FORM",
+            "auto (default), sequential or chunked, whose bits depend on how a\n"
+            "sequence is cut into calls",
             setText(options.recurrenceForm)},
            {"--sanitize", "address", "instrument the emitted code", setText(options.sanitize)},
        }},
