@@ -32,8 +32,9 @@ typedef struct treadle_call {
 } treadle_call;
 
 /// A team of at most `threads` members, 0 for one on each processor that the
-/// calling thread may use, the caller of treadle_team_run among them; NULL without a message where one thread is all there is to have. `run`,
-/// if given, supplies the threads (model.h). OUT_OF_MEMORY, or OK.
+/// calling thread may use, the caller of treadle_team_run among them; NULL without
+/// a message where one thread is all there is to have. `run`, if given, supplies
+/// the threads (model.h). OUT_OF_MEMORY, or OK.
 treadle_status treadle_team_create(uint32_t threads, treadle_run_function run,
                                    void *context, treadle_team **team);
 
