@@ -31,6 +31,7 @@ PUBLISHED = ("miniaxion", "neollm", "om", "llama", "nanohammer")
 # The ceiling's buffer, activations, and what the system needs beside a model.
 SPARE_MEMORY = 2 << 30
 COMPILATIONS = 3
+MOST_THREADS = 255
 
 
 class Unable(Exception):
@@ -262,6 +263,8 @@ def parse_options() -> argparse.Namespace:
     options.runs = options.runs or [LISTS / f"{name}.json" for name in PUBLISHED]
     if any(number is not None and number < 1 for number in (options.threads, options.repeats)):
         parser.error("--threads and --repeats expect 1 or more")
+    if (options.threads or 1) > MOST_THREADS:
+        parser.error(f"--threads expects {MOST_THREADS} at most, as a library does")
     if options.again < 0:
         parser.error("--again expects 0 or more")
     return options

@@ -309,3 +309,16 @@ def test_needed_weights(
         matrices -= elements[unused] - rows * specs[unused].shape[1]
     vectors = sum(size for name, size in elements.items() if len(specs[name].shape) < 2)
     assert found["token_weight_bytes"] == matrices * element_bytes + vectors * 4
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--threads=0", "--threads and --repeats expect 1 or more"),
+        ("--threads=256", "--threads expects 255 at most, as a library does"),
+        ("--again=-1", "--again expects 0 or more"),
+    ],
+)
+def test_options_that_make_no_sense(bench: Bench, option: str, message: str) -> None:
+    done = bench(option)
+    assert done.returncode == 2 and done.stderr.endswith(f"error: {message}\n")
