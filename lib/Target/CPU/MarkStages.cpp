@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Handle.h"
+
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Target/CPU/Passes.h"
 
@@ -31,10 +33,6 @@ class MarkStages : public treadle::impl::MarkStagesPassBase<MarkStages> {
   int32_t stages; ///< so far
 };
 } // namespace
-
-static MemRefType getHandleType(MLIRContext *context) {
-  return MemRefType::get({1}, IntegerType::get(context, 8));
-}
 
 static Value addProfileArgument(func::FuncOp entry) {
   Block &block = entry.getBody().front();

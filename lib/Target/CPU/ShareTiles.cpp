@@ -6,6 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Handle.h"
+
 #include "treadle/Dialect/Treadle/IR/Treadle.h"
 #include "treadle/Target/CPU/Passes.h"
 
@@ -31,10 +33,6 @@ class ShareTiles : public treadle::impl::ShareTilesPassBase<ShareTiles> {
   void declareBarrier();
 };
 } // namespace
-
-static MemRefType getHandleType(MLIRContext *context) {
-  return MemRefType::get({1}, IntegerType::get(context, 8));
-}
 
 Team ShareTiles::addArguments(func::FuncOp entry) {
   Block &block = entry.getBody().front();
