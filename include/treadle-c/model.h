@@ -463,8 +463,9 @@ typedef struct treadle_model_api {
   treadle_status (*session_reset)(treadle_session *session);
 
   /* Runs `count` >= 1 tokens and advances by as many. Allocates nothing and, on
-   * the CPU, makes no system call, but for those that wake the model's threads and
-   * that wait for a thread whose processor does something else. Needs up to 512 KB
+   * the CPU, makes no system call, but for those that wake the model's threads,
+   * that wait for a thread whose processor does something else, and that look
+   * where threads run, where those are more than processors. Needs up to 512 KB
    * of the calling thread's stack. With periods, a turn runs where it is due:
    * before the token that the full period cannot hold.
    *   ids     [count], each 0 <= id < token_count

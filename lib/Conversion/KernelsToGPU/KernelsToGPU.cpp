@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "treadle/Conversion/KernelsToGPU/KernelsToGPU.h"
+#include "treadle/Conversion/StagesToVector/StagesToVector.h"
 
 #include "DistributeLanes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -50,16 +51,6 @@ struct BlockShape {
   int64_t getThreads() const { return groups * groupThreads; }
 };
 } // namespace
-
-/// Bytes of scratch memory that one tile needs.
-static int64_t getScratchBytes(func::FuncOp kernel) {
-  int64_t bytes = 0;
-  for (auto alloca : kernel.getOps<memref::AllocaOp>()) {
-    MemRefType type = alloca.getType();
-    bytes += type.getNumElements() * type.getElementTypeBitWidth() / 8;
-  }
-  return bytes;
-}
 
 /// A kernel in slices has work for many groups in each tile, and so has one with products on tensor
 /// cores in its prologue.

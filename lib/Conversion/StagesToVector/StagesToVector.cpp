@@ -400,6 +400,15 @@ Value EntryLowering::memoryOf(Value value) {
 // Pass
 //===----------------------------------------------------------------------===//
 
+int64_t treadle::getScratchBytes(func::FuncOp kernel) {
+  int64_t bytes = 0;
+  for (auto alloca : kernel.getOps<memref::AllocaOp>()) {
+    MemRefType type = alloca.getType();
+    bytes += type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  }
+  return bytes;
+}
+
 namespace {
 struct ConvertStagesToVector
     : public treadle::impl::ConvertStagesToVectorPassBase<ConvertStagesToVector> {

@@ -19,6 +19,7 @@ using namespace mlir;
 using namespace treadle;
 
 void treadle::buildKernelsToLLVMPipeline(OpPassManager &passes, const CPUTarget &target) {
+  passes.addPass(createCheckStackPass());
   passes.addPass(createShareTilesPass());
   passes.addPass(createMarkStagesPass());
 

@@ -38,6 +38,18 @@ def PlaceBarriersPass : Pass<"treadle-cpu-place-barriers", "::mlir::func::FuncOp
   }];
 }
 
+def CheckStackPass : Pass<"treadle-check-stack", "::mlir::ModuleOp"> {
+  let summary = "checks that tiles fit on a thread's stack";
+  let description = [{
+    Scratch memory of a kernel is stack memory of each thread that runs it. An error for every
+    kernel that keeps more of one tile there than 480 KB, of the 512 KB that model.h promises `forward` to need:
+
+        func.func private @attention_0(...) {
+          %scores = memref.alloca() : memref<1x512x512xf32>
+                                          =>  error: 'attention_0' keeps 1048576 bytes ...
+  }];
+}
+
 def ShareTilesPass : Pass<"treadle-share-tiles", "::mlir::ModuleOp"> {
   let summary = "lets the members of a team share the tiles of every stage";
   let description = [{
