@@ -9,7 +9,7 @@ from treadle._arguments import Ids, token_ids
 from treadle._capi import Status, TreadleError
 from treadle.model import Model
 
-CHUNK = 128
+CHUNK = 256
 """Tokens of one call: logits of a long text need not fit into memory at once."""
 
 

@@ -23,7 +23,7 @@ using namespace treadle::run;
 
 namespace {
 
-enum { repeats = 15, decodeTokens = 64, prefillTokens = 128 };
+enum { repeats = 15, decodeTokens = 64, prefillTokens = 512 };
 
 /// What the machine does at best, where the model runs: the CPU with as many threads, or a
 /// CUDA device, of which only the memory is measured.
