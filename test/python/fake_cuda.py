@@ -43,9 +43,9 @@ class Driver:
     def loaded(self) -> str:
         return self._library.fakeCudaLoaded().decode()
 
-    def count(self, wanted: bool = True) -> None:
-        """Forgets what was counted, and counts from now on or no more."""
-        self._library.fakeCudaCountSectors(wanted)
+    def count(self, wanted: bool = True, cache: int = 0) -> None:
+        """Forgets what was counted, and counts from now on, with an empty cache of so many bytes, or no more."""
+        self._library.fakeCudaCountSectors(wanted, ctypes.c_uint64(cache))
 
     @property
     def sectors(self) -> list[list[str]]:

@@ -445,15 +445,26 @@ def test_what_it_does_not_know(cuda: Cuda) -> None:
 def test_sectors(cuda: Cuda) -> None:
     """Of a warp: what it reads and writes at least, and what it asks for."""
 
-    def count(body: str, blocks: int = 1) -> list[int]:
-        cuda.library.fakeCudaCountSectors(1)
+    def lines(body: str, blocks: int = 1, cache: int = 0) -> list[list[str]]:
+        cuda.library.fakeCudaCountSectors(1, ctypes.c_uint64(cache))
         cuda.run(body, blocks=blocks)
         cuda.library.fakeCudaSectors.restype = ctypes.c_char_p
-        launch, buffer = (line.split("\t") for line in cuda.library.fakeCudaSectors().decode().splitlines())
-        cuda.library.fakeCudaCountSectors(0)
+        found = [line.split("\t") for line in cuda.library.fakeCudaSectors().decode().splitlines()]
+        cuda.library.fakeCudaCountSectors(0, ctypes.c_uint64(0))
+        return found
+
+    def count(body: str, blocks: int = 1) -> list[int]:
+        launch, touched, buffer, _ = lines(body, blocks)
         assert launch[:4] == ["launch", "kernel", str(blocks), "32"]
+        assert touched == ["touched", buffer[1], *launch[4:6]]
         assert buffer[0] == "buffer" and buffer[3:] == launch[4:6]
         return [int(count) for count in launch[4:]]
+
+    def through_cache(body: str, cache: int) -> list[int]:
+        """What a cache reads and writes of memory."""
+        name, *moved = lines(body, cache=cache)[-1]
+        assert name == "cache"
+        return [int(count) for count in moved]
 
     store = "  store float %value, ptr %place\n"
     assert count(LOAD + store) == [4, 4, 4, 4]
@@ -473,3 +484,16 @@ end:
     assert count(loop) == [4, 0, 12, 0]
     assert count(LOAD, blocks=2) == [4, 0, 8, 0]
     assert count("  %wide = load <2 x i64>, ptr %x, align 4\n") == [1, 0, 1, 0]
+
+    # Without room, each thread moves its own; with room for all, each sector is moved once.
+    again = f"{LOAD}  call void @llvm.nvvm.bar.warp.sync(i32 -1)\n{LOAD.replace('%value', '%again')}"
+    assert through_cache(again, 0) == [64, 0]
+    assert 4 < through_cache(again, 2 * 32)[0] < 64
+    assert through_cache(again, 4 * 32) == [4, 0]
+    # What is written as a whole is not read, neither before nor behind; of other sectors the rest is.
+    zero = "  store float 0.0, ptr %place\n"
+    assert through_cache(zero, 4 * 32) == [0, 4]
+    assert through_cache(f"{zero}{LOAD}", 4 * 32) == [0, 4]
+    assert through_cache(f"{LOAD}{zero}", 4 * 32) == [4, 4]
+    one = f"  br i1 %isFirst, label %first, label %end\nfirst:\n{zero}  br label %end\nend:"
+    assert through_cache(one, 4 * 32) == [1, 1]
