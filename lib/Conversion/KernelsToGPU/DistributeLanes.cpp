@@ -37,6 +37,9 @@ namespace {
 /// Who runs a piece of code together.
 enum class Team { group, block, quad };
 
+/// What of a loop is dealt out: its own iterations, those of loops in it, or none.
+enum class Deal { here, inside, nothing };
+
 class LaneDistributor {
 public:
   LaneDistributor(func::FuncOp kernel, gpu::GPUModuleOp module, std::optional<int64_t> groups,
@@ -52,6 +55,8 @@ private:
   LogicalResult distribute(Operation *op);
   LogicalResult distributeVector(Operation *op);
   LogicalResult clone(Operation *op);
+  int64_t countTeams(scf::ForOp loop);
+  int64_t countSteps(scf::ForOp loop, Deal deal);
   bool isDealtOut(scf::ForOp loop);
   LogicalResult dealOut(scf::ForOp loop);
 
@@ -206,14 +211,33 @@ LogicalResult LaneDistributor::clone(Operation *op) {
   return success();
 }
 
-/// A loop of one iteration would leave the loops in it to one group.
+int64_t LaneDistributor::countTeams(scf::ForOp loop) {
+  return isOfPanelRows(loop) ? groups * quadThreads : groups;
+}
+
+/// The iterations that pass one after another, each with a step for what stands around the loops in
+/// it.
+int64_t LaneDistributor::countSteps(scf::ForOp loop, Deal deal) {
+  constexpr int64_t unknownTrips = 256;
+  int64_t trips = getTrips(loop).value_or(unknownTrips), steps = 1;
+  loop.getRegion().walk<WalkOrder::PreOrder>([&](scf::ForOp inner) {
+    if (deal != Deal::inside)
+      steps += countSteps(inner, Deal::nothing);
+    else if (int64_t inside = countSteps(inner, Deal::inside); isIndependent(inner))
+      steps += std::min(inside, countSteps(inner, Deal::here));
+    else
+      steps += inside;
+    return WalkResult::skip();
+  });
+  return (deal == Deal::here ? llvm::divideCeilSigned(trips, countTeams(loop)) : trips) * steps;
+}
+
+/// Of loops in each other that may be, the one is dealt out with which fewer steps are left.
 bool LaneDistributor::isDealtOut(scf::ForOp loop) {
   // Each block has one tile.
   if (team != Team::block || loop.getUpperBound() == kernel.getArguments().back())
     return false;
-  std::optional<APInt> trips = loop.getStaticTripCount();
-  bool isOnce = trips && trips->isOne();
-  return isIndependent(loop) && !(isOnce && !loop.getBody()->getOps<scf::ForOp>().empty());
+  return isIndependent(loop) && countSteps(loop, Deal::here) <= countSteps(loop, Deal::inside);
 }
 
 /// for i in [begin, end) by step   =>   for i in [begin + n step, end) by N step,
@@ -227,12 +251,11 @@ LogicalResult LaneDistributor::dealOut(scf::ForOp loop) {
     threads.barrier();
   team = isOfPanelRows(loop) ? Team::quad : Team::group;
   Value number = team == Team::quad ? threads.getQuad() : threads.getGroup();
-  int64_t teams = team == Team::quad ? groups * quadThreads : groups;
   Value step = lookup(loop.getStep());
   Value first = arith::AddIOp::create(b, lookup(loop.getLowerBound()),
                                       Value(arith::MulIOp::create(b, number, step)));
   auto share = scf::ForOp::create(b, first, lookup(loop.getUpperBound()),
-                                  arith::MulIOp::create(b, step, threads.index(teams)));
+                                  arith::MulIOp::create(b, step, threads.index(countTeams(loop))));
   mapping.map(loop.getInductionVar(), share.getInductionVar());
   {
     OpBuilder::InsertionGuard guard(b);

@@ -24,58 +24,141 @@ using namespace treadle;
 // Iterations
 //===----------------------------------------------------------------------===//
 
+std::optional<int64_t> treadle::getTrips(scf::ForOp loop) {
+  if (std::optional<APInt> trips = loop.getStaticTripCount())
+    return trips->getSExtValue();
+  auto end = loop.getUpperBound().getDefiningOp<arith::AddIOp>();
+  std::optional<int64_t> step = getConstantIntValue(loop.getStep());
+  if (!end || !step || end.getLhs() != loop.getLowerBound())
+    return std::nullopt;
+  std::optional<int64_t> distance = getConstantIntValue(end.getRhs());
+  return distance ? std::optional(llvm::divideCeilSigned(*distance, *step)) : std::nullopt;
+}
+
 static bool isOutside(scf::ForOp loop, Value value) {
   return !loop->isAncestor(value.getParentBlock()->getParentOp());
 }
 
-/// The most that `index` may be, if it is the variable of a loop with known borders, none of them
-/// below 0.
-static std::optional<int64_t> getMost(Value index) {
-  auto argument = dyn_cast<BlockArgument>(index);
-  auto loop = argument ? dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp()) : scf::ForOp();
-  if (!loop || index != loop.getInductionVar())
-    return std::nullopt;
-  std::optional<int64_t> begin = getConstantIntValue(loop.getLowerBound());
-  std::optional<int64_t> end = getConstantIntValue(loop.getUpperBound());
-  std::optional<int64_t> step = getConstantIntValue(loop.getStep());
-  if (!begin || !end || !step || *begin < 0 || *end <= *begin)
-    return std::nullopt;
-  return *begin + (*end - 1 - *begin) / *step * *step;
+/// Whether `value` is the same in all iterations of the loop.
+static bool isFixed(scf::ForOp loop, Value value) {
+  if (isOutside(loop, value))
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && isa<arith::ArithDialect>(op->getDialect()) &&
+         llvm::all_of(op->getOperands(), [&](Value operand) { return isFixed(loop, operand); });
 }
 
-/// If `index` is the loop's variable, but for a distance that is the same in all iterations and the
-/// variables of loops inside: the most that the latter are.
-static std::optional<int64_t> movesWith(scf::ForOp loop, Value index) {
-  if (index == loop.getInductionVar())
-    return 0;
+namespace {
+/// Where an access goes in one dimension: to [low, high) from `speed` times the loop's variable,
+/// and from what is the same in all iterations.
+struct Span {
+  int64_t speed = 0, low = 0, high = 1;
+  SmallVector<std::pair<Value, int64_t>> fixed; // each with a factor
+
+  void add(const Span &other, int64_t factor) {
+    speed += factor * other.speed;
+    int64_t first = factor * other.low, last = factor * (other.high - 1);
+    low += std::min(first, last);
+    high += std::max(first, last);
+    for (auto [value, times] : other.fixed)
+      fixed.push_back({value, factor * times});
+  }
+
+  bool isFrom(const Span &other) const {
+    auto sorted = [](SmallVector<std::pair<Value, int64_t>> values) {
+      llvm::sort(values, [](const auto &a, const auto &b) {
+        return std::pair(a.first.getAsOpaquePointer(), a.second) <
+               std::pair(b.first.getAsOpaquePointer(), b.second);
+      });
+      return values;
+    };
+    return speed == other.speed && sorted(fixed) == sorted(other.fixed);
+  }
+};
+} // namespace
+
+/// The span of one index. Variables of loops inside, which have known borders, widen it.
+static std::optional<Span> getSpan(scf::ForOp loop, Value index) {
+  Span span;
+  if (index == loop.getInductionVar()) {
+    span.speed = 1;
+    return span;
+  }
+  if (std::optional<int64_t> constant = getConstantIntValue(index)) {
+    span.low = *constant;
+    span.high = *constant + 1;
+    return span;
+  }
   Operation *op = index.getDefiningOp();
-  if (!op || !isa<arith::AddIOp, arith::SubIOp>(op))
+  if (isa_and_present<arith::AddIOp, arith::SubIOp>(op)) {
+    std::optional<Span> a = getSpan(loop, op->getOperand(0)), b = getSpan(loop, op->getOperand(1));
+    if (a && b)
+      a->add(*b, isa<arith::AddIOp>(op) ? 1 : -1);
+    return b ? a : std::nullopt;
+  }
+  if (isa_and_present<arith::MulIOp>(op)) {
+    for (auto [value, factor] : {std::pair(op->getOperand(0), op->getOperand(1)),
+                                 std::pair(op->getOperand(1), op->getOperand(0))})
+      if (std::optional<int64_t> times = getConstantIntValue(factor)) {
+        std::optional<Span> of = getSpan(loop, value);
+        if (!of)
+          return std::nullopt;
+        span.add(*of, *times);
+        return span;
+      }
+  }
+  if (isFixed(loop, index)) {
+    span.fixed.push_back({index, 1});
+    return span;
+  }
+  auto argument = dyn_cast<BlockArgument>(index);
+  auto inner = argument ? dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp()) : scf::ForOp();
+  if (!inner || index != inner.getInductionVar())
     return std::nullopt;
-  Value a = op->getOperand(0), b = op->getOperand(1);
-  if (isa<arith::AddIOp>(op) && !movesWith(loop, a))
-    std::swap(a, b);
-  std::optional<int64_t> before = movesWith(loop, a);
-  if (!before || isOutside(loop, b))
-    return before;
-  std::optional<int64_t> most = getMost(b);
-  return most && isa<arith::AddIOp>(op) ? std::optional(*before + *most) : std::nullopt;
+  std::optional<int64_t> begin = getConstantIntValue(inner.getLowerBound());
+  std::optional<int64_t> end = getConstantIntValue(inner.getUpperBound());
+  std::optional<int64_t> step = getConstantIntValue(inner.getStep());
+  if (!begin || !end || !step || *end <= *begin)
+    return std::nullopt;
+  span.low = *begin;
+  span.high = *begin + (*end - 1 - *begin) / *step * *step + 1;
+  return span;
 }
 
-/// Whether a dimension exists at whose index all of `accesses`, of one memory, move with the loop,
-/// far enough that iterations do not meet.
+/// Whether `a` in an iteration may go where `b` goes in an earlier one: by `stride` from one to the
+/// next of `trips`.
+static bool mayMeet(const Span &a, const Span &b, int64_t stride, int64_t trips) {
+  int64_t distance = std::max<int64_t>(1, llvm::divideFloorSigned(b.low - a.high, stride) + 1);
+  return distance < trips && distance * stride < b.high - a.low;
+}
+
+/// Whether a dimension exists in which no access of one memory goes where another iteration
+/// stores.
 static bool keepApart(scf::ForOp loop, ArrayRef<MemoryUse> accesses) {
   std::optional<int64_t> step = getConstantIntValue(loop.getStep());
-  for (unsigned dim = 0, e = accesses.front().indices.size(); dim < e; ++dim) {
-    Value index = accesses.front().indices[dim];
-    int64_t elements = dim + 1 == e ? accesses.front().elements : 1;
-    auto isAlike = [&](const MemoryUse &use) {
-      return use.elements && use.indices[dim] == index && (dim + 1 < e || use.elements <= elements);
-    };
-    std::optional<int64_t> distance = movesWith(loop, index);
-    if (step && distance && *step >= *distance + elements && llvm::all_of(accesses, isAlike))
-      return true;
-  }
-  return false;
+  int64_t trips = getTrips(loop).value_or(std::numeric_limits<int64_t>::max());
+  auto isSomewhere = [](const MemoryUse &use) { return use.elements != 0; };
+  if (!step || !llvm::all_of(accesses, isSomewhere))
+    return false;
+  auto isApartIn = [&](unsigned dim, bool isLast) {
+    SmallVector<Span> spans;
+    for (const MemoryUse &use : accesses) {
+      std::optional<Span> span = getSpan(loop, use.indices[dim]);
+      if (!span || span->speed <= 0 || (!spans.empty() && !span->isFrom(spans.front())))
+        return false;
+      span->high += isLast ? use.elements - 1 : 0;
+      spans.push_back(*span);
+    }
+    for (auto [use, span] : llvm::zip(accesses, spans))
+      for (const Span &other : spans)
+        if (use.isStore && (mayMeet(span, other, span.speed * *step, trips) ||
+                            mayMeet(other, span, span.speed * *step, trips)))
+          return false;
+    return true;
+  };
+  unsigned rank = accesses.front().indices.size();
+  return llvm::any_of(llvm::seq(rank),
+                      [&](unsigned dim) { return isApartIn(dim, dim + 1 == rank); });
 }
 
 bool treadle::isIndependent(scf::ForOp loop) {

@@ -13,9 +13,12 @@
 
 namespace treadle {
 
+/// How often `loop` runs, where that is known: from some number to one that is as much larger, too.
+std::optional<int64_t> getTrips(mlir::scf::ForOp loop);
+
 /// Whether the iterations of `loop` may run in any order and at the same time: it carries nothing,
-/// and what an iteration stores lies at a place that moves with the iteration, maybe within the
-/// reach of a loop inside, and is all that it loads of that memory.
+/// and what an iteration stores lies at places that move with the iteration, maybe within the reach
+/// of loops inside, and that no other iteration loads or stores.
 bool isIndependent(mlir::scf::ForOp loop);
 
 /// Whether each lane keeps to itself in `loop`, and all of its vectors in memory are whole rows of

@@ -293,7 +293,7 @@ void LinearEmitter::emitPart(Rows rows, Value unit, Words block) {
 
 /// One register block. Sums are ordered by panels, their matrices, rows, and products of a matrix.
 void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) {
-  if (slices)
+  if (isSliced)
     return emitSideBySide(rows, panels);
   auto partialAt = [&](const Panels &of, unsigned matrix, int64_t row) -> SmallVector<Value> {
     Value origin = b.mul(firstOutput, b.index(work.matrices[matrix].panels));
@@ -313,8 +313,7 @@ void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) 
       prefetch(*next, word);
     return multiply(rows, panels, block.first, word, sums);
   };
-  sums = isSliced ? Slices(b, words, kernel.getOptions().slices).sum(sums.size(), addWord)
-                  : llvm::to_vector(b.loop(b.index(0), b.index(block.count), 1, sums, addWord));
+  sums = llvm::to_vector(b.loop(b.index(0), b.index(block.count), 1, sums, addWord));
   ArrayRef<Value> rest = sums;
   for (const Panels &of : panels) {
     ArrayRef<Value> here = rest.take_front(of.matrices.size() * rows.count * perMatrix);
@@ -336,15 +335,12 @@ void LinearEmitter::emitPanels(Rows rows, ArrayRef<Panels> panels, Words block) 
   }
 }
 
-/// Few sums at once, since each needs memory for all its slices. In the prologue of something else
-/// they run one after the other, for its tiles have few threads.
+/// Few sums at once, since each needs memory for all its slices.
 void LinearEmitter::planSlices() {
   int64_t mostAlike = 0;
   for (ArrayRef<unsigned> matrices : alike)
     mostAlike = std::max<int64_t>(mostAlike, matrices.size());
   registerRows = std::max<int64_t>(1, registerRows / mostAlike);
-  if (!kernel.isSliced())
-    return;
   int64_t panels =
       kernel.part() ? mostAlike : panelsOfUnit() * llvm::divideCeilSigned(tileOutputs, panelWidth);
   auto sumsOf = [&](int64_t rows) {
@@ -356,7 +352,7 @@ void LinearEmitter::planSlices() {
   totals = kernel.allocateForStep({most, numLanes}, b.getF32Type());
 }
 
-/// The same with slices side by side; then row by row.
+/// The same in slices; then row by row.
 void LinearEmitter::emitSideBySide(Rows rows, ArrayRef<Panels> panels) {
   int64_t matrices = 0, ofMatrix = rows.count * perMatrix;
   for (const Panels &of : panels)

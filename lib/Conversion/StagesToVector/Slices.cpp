@@ -39,17 +39,6 @@ SmallVector<Value> Slices::sumSlice(Value slice, int64_t count, AddWord addWord)
   return llvm::to_vector(b.loop(word, b.index(words), slices, sums, addWord));
 }
 
-SmallVector<Value> Slices::sum(int64_t count, AddWord addWord) {
-  SmallVector<Value> zeros(count, b.splat(0.0f));
-  return llvm::to_vector(
-      b.loop(b.index(0), b.index(slices), 1, zeros, [&](Value slice, ValueRange totals) {
-        SmallVector<Value> next = sumSlice(slice, count, addWord);
-        for (auto [sum, total] : llvm::zip(next, totals))
-          sum = arith::AddFOp::create(b, total, sum);
-        return next;
-      }));
-}
-
 void Slices::sum(int64_t count, AddWord addWord, Value partials, Value totals) {
   b.loop(b.index(0), b.index(slices), 1, [&](Value slice) {
     for (auto [i, sum] : llvm::enumerate(sumSlice(slice, count, addWord)))

@@ -15,7 +15,7 @@ namespace treadle {
 
 /// Sums over K for a machine that runs parts of K at the same time: slice s of S takes words s,
 /// s + S, s + 2 S, ... in one chain, and the sums of slices are added in order. So the bits depend
-/// on K alone, and not on whether the slices run side by side.
+/// on K alone.
 class Slices {
 public:
   using Value = mlir::Value;
@@ -29,10 +29,7 @@ public:
   /// The shape of memory for the sums of all slices, of at most `sums` sums.
   llvm::SmallVector<int64_t> getShape(int64_t sums) const { return {slices, sums, numLanes}; }
 
-  /// `count` sums, one slice after the other.
-  llvm::SmallVector<Value> sum(int64_t count, AddWord addWord);
-
-  /// The same sums in `totals`, [count][16], by way of `partials`, memory of `getShape`. No
+  /// `count` sums in `totals`, [count][16], by way of `partials`, memory of `getShape`. No
   /// iteration of a loop here writes what another one reads or writes.
   void sum(int64_t count, AddWord addWord, Value partials, Value totals);
 

@@ -164,18 +164,19 @@ FailureOr<KernelTable::Kernels> KernelTable::lookupOrCreate(StageOp given) {
 }
 
 /// Whether a tile has parts for many threads: slices of products, keys, columns of a head's state,
-/// or those of a long row.
+/// those of a long row, or a prologue, which every tile runs as a whole.
 bool KernelTable::hasManyParts(StageOp stage) {
   StageCoreOpInterface core = stage.getCore();
   if (!core)
     return false;
-  if (isa<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()))
+  if (isa<AttentionOp, JointLinearOp, LinearOp>(core.getOperation()) ||
+      llvm::any_of(stage.getCores(), StageOp::isPrologue))
     return true;
   if (auto rule = dyn_cast<GatedDeltaRuleOp>(core.getOperation()))
     return rule.getState().getType().getShape()[2] > numLanes && !options.chunked;
   auto isLong = [](Type type) { return cast<RankedTensorType>(type).getDimSize(1) >= longRow; };
-  return isa<RMSNormOp, LayerNormOp, L2NormOp, PolyNormOp, FanOp>(core.getOperation()) &&
-         stage.getTile()->getSizes()[0] == 1 && llvm::all_of(stage.getResultTypes(), isLong);
+  return stage.getTile()->getSizes() == ArrayRef<int64_t>{1} && stage.getNumResults() > 0 &&
+         llvm::all_of(stage.getResultTypes(), isLong);
 }
 
 FailureOr<KernelTable::Kernels> KernelTable::create(StageOp stage) {

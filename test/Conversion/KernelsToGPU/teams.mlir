@@ -218,3 +218,120 @@ func.func private @heads_0(%x: memref<1x96xf32>, %y: memref<1x144xf32>, %first: 
   }
   return
 }
+
+// -----
+
+// Two stores of one iteration, as of the halves of a head that is turned: heads of 64 columns go to groups. Of one head, its
+// columns do, for its halves lie as far apart as all of them reach; pairs side by side move twice as fast. Halves that lie
+// nearer meet, and so do places that a scalar moves.
+
+// CHECK: gpu.func @pairs_0
+// CHECK: %[[GROUP:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: scf.for %{{.*}} = %[[GROUP]] to %c40 step %c16 {
+// CHECK: scf.for %{{.*}} = %c0 to %c32 step %c16 {
+// CHECK: %[[OWN:.*]] = arith.muli %[[GROUP]], %c16
+// CHECK: scf.for %{{.*}} = %[[OWN]] to %c32 step %c256 {
+// CHECK: %[[OWN:.*]] = arith.muli %[[GROUP]], %c16
+// CHECK: scf.for %{{.*}} = %[[OWN]] to %c32 step %c256 {
+// CHECK: scf.for %{{.*}} = %c0 to %c48 step %c16 {
+// CHECK: scf.for %{{.*}} = %c0 to %c32 step %c16 {
+// CHECK: gpu.return
+func.func private @pairs_0(%x: memref<1x2560xf32>, %y: memref<1x2560xf32>, %z: memref<1x2560xf32>, %u: memref<1x2560xf32>, %t: memref<1x2560xf32>, %v: memref<1x2560xf32>, %n: index, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %c40 = arith.constant 40 : index
+  %c48 = arith.constant 48 : index
+  scf.for %head = %c0 to %c40 step %c1 {
+    scf.for %pair = %c0 to %c32 step %c16 {
+      %c64 = arith.constant 64 : index
+      %origin = arith.muli %head, %c64 : index
+      %low = arith.addi %origin, %pair : index
+      %high = arith.addi %low, %c32 : index
+      %a = vector.load %x[%c0, %low] : memref<1x2560xf32>, vector<16xf32>
+      %b = vector.load %x[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+      %odd = vector.shuffle %a, %b [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31] : vector<16xf32>, vector<16xf32>
+      vector.store %b, %y[%c0, %low] : memref<1x2560xf32>, vector<16xf32>
+      vector.store %odd, %y[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+    }
+  }
+  scf.for %pair = %c0 to %c32 step %c16 {
+    %high = arith.addi %pair, %c32 : index
+    %a = vector.load %x[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    %b = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+    vector.store %a, %z[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %b, %z[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+  }
+  scf.for %pair = %c0 to %c32 step %c16 {
+    %c2 = arith.constant 2 : index
+    %low = arith.muli %pair, %c2 : index
+    %high = arith.addi %low, %c16 : index
+    %a = vector.load %x[%c0, %low] : memref<1x2560xf32>, vector<16xf32>
+    %b = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+    vector.store %a, %u[%c0, %low] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %b, %u[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+  }
+  scf.for %pair = %c0 to %c48 step %c16 {
+    %high = arith.addi %pair, %c32 : index
+    %a = vector.load %x[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %a, %t[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %a, %t[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+  }
+  scf.for %pair = %c0 to %c32 step %c16 {
+    %high = arith.addi %pair, %n : index
+    %a = vector.load %x[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %a, %v[%c0, %pair] : memref<1x2560xf32>, vector<16xf32>
+    vector.store %a, %v[%c0, %high] : memref<1x2560xf32>, vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Loops in each other, both of which may be dealt out: that one is with which fewer steps are left. One head of the tile, or
+// two of many columns, leave their columns to groups; many heads of few columns go to groups themselves.
+
+// CHECK: gpu.func @nested_0
+// CHECK: %[[GROUP:.*]] = arith.divui %{{.*}}, %c16
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c1 {
+// CHECK: %[[OWN:.*]] = arith.muli %[[GROUP]], %c16
+// CHECK: scf.for %{{.*}} = %[[OWN]] to %c32 step %c256 {
+// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1 {
+// CHECK: %[[OWN:.*]] = arith.muli %[[GROUP]], %c16
+// CHECK: scf.for %{{.*}} = %[[OWN]] to %c512 step %c256 {
+// CHECK: scf.for %{{.*}} = %[[GROUP]] to %c64 step %c16 {
+// CHECK: scf.for %{{.*}} = %c0 to %c32 step %c16 {
+// CHECK: gpu.return
+func.func private @nested_0(%x: memref<64x512xf32>, %y: memref<64x512xf32>, %begin: index, %first: index, %end: index) attributes {treadle.kernel, treadle.sliced} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %c64 = arith.constant 64 : index
+  %c512 = arith.constant 512 : index
+  %next = arith.addi %begin, %c1 : index
+  scf.for %head = %begin to %next step %c1 {
+    scf.for %column = %c0 to %c32 step %c16 {
+      %a = vector.load %x[%head, %column] : memref<64x512xf32>, vector<16xf32>
+      %b = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+      vector.store %b, %y[%head, %column] : memref<64x512xf32>, vector<16xf32>
+    }
+  }
+  scf.for %head = %c0 to %c2 step %c1 {
+    scf.for %column = %c0 to %c512 step %c16 {
+      %a = vector.load %x[%head, %column] : memref<64x512xf32>, vector<16xf32>
+      %b = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+      vector.store %b, %y[%head, %column] : memref<64x512xf32>, vector<16xf32>
+    }
+  }
+  scf.for %head = %c0 to %c64 step %c1 {
+    scf.for %column = %c0 to %c32 step %c16 {
+      %a = vector.load %x[%head, %column] : memref<64x512xf32>, vector<16xf32>
+      %b = vector.shuffle %a, %a [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14] : vector<16xf32>, vector<16xf32>
+      vector.store %b, %y[%head, %column] : memref<64x512xf32>, vector<16xf32>
+    }
+  }
+  return
+}

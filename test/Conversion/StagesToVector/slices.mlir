@@ -57,13 +57,13 @@ func.func @rows(%x: tensor<16x100xf32>) -> tensor<16x48xf32> attributes {treadle
   return %y : tensor<16x48xf32>
 }
 
-// In the prologue of something else they run one after the other, in registers: four words are four slices.
+// In the prologue of something else, too: four words are four slices of three panels each, which a block sums.
 // CHECK-LABEL: func.func private @write_state_0
-// CHECK-NOT: treadle.sliced
-// CHECK-NOT: memref<8x
-// CHECK: scf.for %{{.*}} = %c0 to %c4 step %c1 iter_args(%[[TOTAL:[^ ]*]] =
+// CHECK-SAME: treadle.sliced
+// CHECK: %[[PARTIALS:.*]] = memref.alloca() {{.*}} : memref<4x[[SUMS:.*]]x16xf32>
+// CHECK: scf.for %[[SLICE:.*]] = %c0 to %c4 step %c1 {
 // CHECK: vector.fma
-// CHECK: arith.addf %[[TOTAL]]
+// CHECK: vector.store {{.*}}, %[[PARTIALS]][%[[SLICE]],
 func.func @prologue(%x: tensor<1x4xf32>) -> tensor<1x48xf32> attributes {treadle.entry = #treadle.entry<head, rows = 1>} {
   %w = treadle.get_weight @c : !treadle.weight<48x4xf32, panels>
   %s = treadle.get_state @s : !treadle.state<fixed, 1x48xf32>

@@ -37,7 +37,8 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
 
     A kernel with the attribute `treadle.sliced` has its tiles run by whole blocks, of `team-groups`
     groups. All of them take the same way, but one alone stores. A loop that carries nothing and
-    whose iterations keep to places of their own is dealt out to the groups:
+    whose iterations keep to places of their own is dealt out to the groups; of such loops in each
+    other, that one is with which fewer iterations pass one after another:
 
         scf.for %i = %a to %b step %s  =>  scf.for %i = %a + group * s to %b step groups * s
 

@@ -39,8 +39,9 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     which slices are iterations of a loop that have nothing to do with each other. If it has several
     matrices of different heights, `treadle.parts` says in how many parts each of its tiles runs.
     So does a stage that ends in attention, in which the panels of keys of a span, and then every
-    16th of its keys, are such iterations; and one that ends in a norm of a long row, 1024 columns
-    or more, or in the delta rule, of which the vectors of columns of a head's state are. The sum
+    16th of its keys, are such iterations; and one whose tile is a long row, 1024 columns
+    or more, or that ends in the delta rule, of which the vectors of columns of a head's state are.
+    So does any stage with a prologue, all of which each tile runs. The sum
     over a long row is one of 16 slices of its vectors of columns. Where rows are
     few and a context holds several spans of keys, each span is a part, and what it gives lies
     behind the planned arena:
