@@ -56,14 +56,14 @@ class Bound:
 # few blocks, of which a multiprocessor gets one at most: its registers hold what is under way. So has a decode step in
 # one launch, which calls the kernels of its stages.
 BOUNDS = {
-    "forward": Bound(255, 49152, 8),
-    "attention": Bound(255, 38144, 8),
-    "linear": Bound(112, 16640, 16),
+    "forward": Bound(255, 40192, 8),
+    "attention": Bound(184, 38144, 8),
+    "linear": Bound(112, 12416, 16),
     "linear of many rows": Bound(160, 39936, 8),
     "joint_linear": Bound(120, 17408, 16),
     "norm": Bound(56, 3072, 32),
-    "gated_delta_rule": Bound(168, 16768, 8),
-    "other": Bound(168, 49152, 12),
+    "gated_delta_rule": Bound(168, 9536, 8),
+    "other": Bound(168, 8192, 12),
 }
 # Llama on both levels, the others on the newer.
 MODELS = [("llama/1b", "sm_80")] + [
@@ -139,10 +139,7 @@ def test_kernels_fit_their_multiprocessor(code: tuple[str, Path]) -> None:
 
 
 def loads(function: str, name: str) -> Iterator[tuple[int, set[int]]]:
-    """The bytes of each load from global memory of a kernel's PTX, and the parameters that its address is made of.
-
-    Two halves of 16 bytes, which LLVM makes of a load whose halves go to two products, are one.
-    """
+    """The bytes of each load from global memory of a kernel's PTX, and the parameters that its address is made of."""
     origins: dict[str, set[int]] = defaultdict(set)
     instructions = [line.strip().rstrip(";") for line in function.splitlines()]
     for register, number in re.findall(rf"ld\.param\.b64 \s*(%rd\d+), \[{name}_param_(\d+)\]", function):
@@ -157,17 +154,10 @@ def loads(function: str, name: str) -> Iterator[tuple[int, set[int]]]:
             before = len(origins[target])
             origins[target] |= set().union(*(origins[source] for source in sources))
             changed |= len(origins[target]) > before
-    halves: set[tuple[str, int]] = set()
     for line in instructions:
-        pattern = r"ld\.global(?:\.nc)?(?:\.L\w+)*(?:\.v(\d))?\.[busf](\d+) .*\[(%rd\d+)(?:\+(\d+))?\]"
+        pattern = r"ld\.global(?:\.nc)?(?:\.L\w+)*(?:\.v(\d))?\.[busf](\d+) .*\[(%rd\d+)"
         if match := re.match(pattern, line):
-            width, place = int(match[1] or 1) * int(match[2]) // 8, int(match[4] or 0)
-            if (match[3], place ^ 8) in halves:
-                yield 16, origins[match[3]]
-            elif width == 8 and any(f"[{match[3]}{f'+{place ^ 8}' if place ^ 8 else ''}]" in other for other in instructions):
-                halves.add((match[3], place))
-            else:
-                yield width, origins[match[3]]
+            yield int(match[1] or 1) * int(match[2]) // 8, origins[match[3]]
         elif match := re.match(r"cp\.async\.c[ag]\.shared\.global \[.*?\], \[(%rd\d+).*?\], (\d+)", line):
             yield int(match[2]), origins[match[1]]
 
