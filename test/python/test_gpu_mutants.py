@@ -54,7 +54,7 @@ FAULTS = {
     ),
     "trip": Fault(20),
     "index": Fault(
-        60,
+        150,
         0.95,
         r"attention.*: .*load (float|<4 x float>), ptr addrspace\(3\)",
         "What the spans before the first gave, alike for all heads: their maximum, their sum and values, which are 0, and"

@@ -38,20 +38,23 @@ static void forLanesOfRow(LaneBuilder &b, Value table, WeightType type, Value id
     return;
   }
   // Two bf16 a word: 16 words make 32 columns, even ones in the low halves.
-  int64_t words = llvm::divideCeilSigned(columns, 2);
-  for (int64_t word = 0; word < words; word += numLanes) {
-    Value pairs = gather(b.index(word), b.maskFirst(words - word));
+  constexpr int64_t together = 2 * numLanes;
+  auto emitColumns = [&](Value column, int64_t count) {
+    Value word = arith::DivUIOp::create(b, column, b.index(2));
+    bool isWhole = count == together;
+    Value pairs = gather(word, isWhole ? Value() : b.maskFirst(llvm::divideCeilSigned(count, 2)));
     Value both = vector::InterleaveOp::create(b, b.lowBF16(pairs), b.highBF16(pairs));
-    for (int64_t half = 0; half < 2; ++half) {
-      int64_t column = 2 * word + half * numLanes;
-      if (column >= columns)
-        break;
-      Value part =
-          vector::ExtractStridedSliceOp::create(b, both, ArrayRef<int64_t>{half * numLanes},
-                                                ArrayRef<int64_t>{numLanes}, ArrayRef<int64_t>{1});
-      body(part, b.index(column), b.maskFirst(columns - column));
+    for (int64_t begin = 0; begin < count; begin += numLanes) {
+      Value part = vector::ExtractStridedSliceOp::create(
+          b, both, ArrayRef<int64_t>{begin}, ArrayRef<int64_t>{numLanes}, ArrayRef<int64_t>{1});
+      body(part, b.add(column, b.index(begin)), isWhole ? Value() : b.maskFirst(count - begin));
     }
-  }
+  };
+  int64_t whole = columns / together * together;
+  b.loop(b.index(0), b.index(whole), together,
+         [&](Value column) { emitColumns(column, together); });
+  if (whole < columns)
+    emitColumns(b.index(whole), columns - whole);
 }
 
 /// y[r, c] = E[ids[r], c]
