@@ -13,6 +13,7 @@
 #include "treadle/Support/Error.h"
 #include "treadle/Target/NVPTX/EmitPTX.h"
 #include "treadle/Target/NVPTX/Passes.h"
+#include <map>
 
 using namespace mlir;
 using namespace treadle;
@@ -26,7 +27,7 @@ std::vector<std::string> treadle::getGPULevels(const CompileOptions &options) {
 }
 
 bool treadle::needsAssembler(const CompileOptions &options) {
-  return llvm::any_of(getGPULevels(options), [](StringRef gpu) { return gpu != emulatedGPU; });
+  return llvm::any_of(getGPULevels(options), [](StringRef gpu) { return !isEmulated(gpu); });
 }
 
 static std::string getIRDump(StringRef gpu) { return ("binary." + gpu + ".ll").str(); }
@@ -36,14 +37,14 @@ static std::string getResourcesDump(StringRef gpu) { return ("binary." + gpu + "
 std::vector<std::string> treadle::getGPUDumps(const CompileOptions &options) {
   std::vector<std::string> files = {gpuKernelsDump.str()};
   for (const std::string &gpu : getGPULevels(options))
-    if (gpu == emulatedGPU)
+    if (isEmulated(gpu))
       files.push_back(getIRDump(gpu));
     else
       files.insert(files.end(), {getPTXDump(gpu), getResourcesDump(gpu)});
   return files;
 }
 
-/// One line per kernel.
+/// One line per kernel, and remarks.
 static std::string printResources(const GPUCode &code) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -51,6 +52,8 @@ static std::string printResources(const GPUCode &code) {
     os << kernel.kernel << ": " << kernel.registers << " registers, " << kernel.sharedBytes
        << " bytes of shared memory, " << kernel.stackBytes << " of stack, " << kernel.spillBytes
        << " spilled\n";
+  for (const std::string &remark : code.remarks)
+    os << remark << "\n";
   return text;
 }
 
@@ -82,14 +85,15 @@ llvm::StringMap<GridKernel> treadle::getGridKernels(const BinaryInput &input) {
   return grids;
 }
 
-static Expected<GPUCode> emitForEmulation(const BinaryInput &input, gpu::GPUModuleOp kernels) {
-  Expected<GPUIR> ir = emitIR(kernels);
+static Expected<GPUCode> emitForEmulation(const BinaryInput &input, gpu::GPUModuleOp kernels,
+                                          StringRef gpu) {
+  Expected<GPUIR> ir = emitIR(kernels, gpu);
   if (!ir)
     return ir.takeError();
-  if (Error error = dump(input.options, getIRDump(emulatedGPU), ir->text))
+  if (Error error = dump(input.options, getIRDump(gpu), ir->text))
     return std::move(error);
   GPUCode code;
-  code.gpu = emulatedGPU.str();
+  code.gpu = gpu.str();
   code.cubin = std::move(ir->bitcode);
   return code;
 }
@@ -109,19 +113,31 @@ static Expected<GPUCode> emitForGPU(const BinaryInput &input, gpu::GPUModuleOp k
   return code;
 }
 
+static Expected<OwningOpRef<ModuleOp>> lowerToNVVM(ModuleOp module, bool warpGroups) {
+  OwningOpRef<ModuleOp> lowered(module.clone());
+  PassManager passes(lowered->getContext());
+  buildKernelsToNVVMPipeline(passes, warpGroups);
+  if (failed(passes.run(*lowered)))
+    return makeError("cannot lower the GPU kernels");
+  return std::move(lowered);
+}
+
 Expected<std::vector<GPUCode>> treadle::emitGPUCode(const BinaryInput &input) {
   std::vector<GPUCode> codes;
   if (!input.gpuModule)
     return codes;
-  OwningOpRef<ModuleOp> lowered(ModuleOp(input.gpuModule).clone());
-  PassManager passes(lowered->getContext());
-  buildKernelsToNVVMPipeline(passes);
-  if (failed(passes.run(*lowered)))
-    return makeError("cannot lower the GPU kernels");
-  gpu::GPUModuleOp kernels = *lowered->getOps<gpu::GPUModuleOp>().begin();
+  std::map<bool, OwningOpRef<ModuleOp>> forms; // of the kernels, with warp groups and without
   for (const std::string &gpu : getGPULevels(input.options)) {
+    OwningOpRef<ModuleOp> &form = forms[hasWarpGroups(gpu)];
+    if (!form) {
+      Expected<OwningOpRef<ModuleOp>> lowered = lowerToNVVM(input.gpuModule, hasWarpGroups(gpu));
+      if (!lowered)
+        return lowered.takeError();
+      form = std::move(*lowered);
+    }
+    gpu::GPUModuleOp kernels = *form->getOps<gpu::GPUModuleOp>().begin();
     Expected<GPUCode> code =
-        gpu == emulatedGPU ? emitForEmulation(input, kernels) : emitForGPU(input, kernels, gpu);
+        isEmulated(gpu) ? emitForEmulation(input, kernels, gpu) : emitForGPU(input, kernels, gpu);
     if (!code)
       return code.takeError();
     codes.push_back(std::move(*code));

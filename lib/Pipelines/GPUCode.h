@@ -15,7 +15,7 @@
 namespace treadle {
 
 /// Assembles the GPU kernels of `input` for every level asked for; nothing without a GPU. Dumps the
-/// PTX of each, and a table of what its kernels take of the GPU; of `emulated`, the LLVM IR.
+/// PTX of each, and a table of what its kernels take of the GPU; of emulated ones, the LLVM IR.
 llvm::Expected<std::vector<GPUCode>> emitGPUCode(const BinaryInput &input);
 
 /// The names of the GPU kernels, in the order in which schedules number them.

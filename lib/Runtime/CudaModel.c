@@ -31,7 +31,7 @@ bool treadle_cuda_parse(const char *device, int *ordinal) {
   return true;
 }
 
-/// sm_90a: major 9, minor 0, for these alone. "emulated" is 0.0.
+/// sm_90a: major 9, minor 0, for these alone. Emulated ones are 0.0.
 typedef struct {
   int major, minor;
   char only; ///< 'a': this level alone; 'f': this major and what follows; or 0

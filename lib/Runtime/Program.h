@@ -294,7 +294,7 @@ typedef struct treadle_program_cpu_feature {
 //===----------------------------------------------------------------------===//
 
 /// All GPU kernels of the program, as machine code of one level, and as PTX of
-/// which a driver makes that of a later one. Of level "emulated" it is the LLVM IR
+/// which a driver makes that of a later one. Of an emulated level it is the LLVM IR
 /// that they are made of instead, as bitcode, for a driver that runs it on the CPU:
 /// such a one says that it is a GPU of level 0.0.
 typedef struct treadle_program_gpu_code {

@@ -359,10 +359,10 @@ LogicalResult MutateGridKernels::writeIR(gpu::GPUModuleOp module) {
   OwningOpRef<ModuleOp> copy(ModuleOp::create(module.getLoc()));
   copy->getBody()->push_back(module->clone());
   PassManager passes(&getContext());
-  buildKernelsToNVVMPipeline(passes);
+  buildKernelsToNVVMPipeline(passes, /*warpGroups=*/false);
   if (failed(passes.run(*copy)))
     return failure();
-  llvm::Expected<GPUIR> ir = emitIR(*copy->getOps<gpu::GPUModuleOp>().begin());
+  llvm::Expected<GPUIR> ir = emitIR(*copy->getOps<gpu::GPUModuleOp>().begin(), "emulated");
   if (!ir)
     return getOperation().emitError(llvm::toString(ir.takeError()));
   std::error_code code;

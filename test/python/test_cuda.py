@@ -44,6 +44,8 @@ PTXAS = shutil.which(
 )
 IDS = np.arange(12)
 EMULATED = {"target": "cpu,cuda", "gpu": "emulated"}
+# sm_80's form of products of many rows, and sm_90a's.
+FORMS = ("emulated", "emulated_90a")
 INVALID_IMAGE, ILLEGAL_ADDRESS, OTHER_GRAPH = 200, 700, 910
 
 
@@ -130,23 +132,32 @@ def test_a_long_prologue_is_right(
 def test_many_rows_share_tiles(
     tmp_path: Path, compile_library: Compile, driver: Driver, report_error: Report
 ) -> None:
-    """Of tensor cores: whole tiles and a part of one, slices of several steps, a K that ends in one of them, an odd K."""
+    """Of tensor cores: whole tiles and a part of one, slices of several steps, a K that ends in one of them, an odd K.
+
+    Warp groups give the bits that warps give.
+    """
     config = dict(FAMILIES["llama"].CASES[0].config)
     config |= {"hidden_size": 264, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
     config |= {"intermediate_size": 1101, "num_hidden_layers": 1, "max_position_embeddings": 160}
     case = Case("llama-wide", config, seed=3, context=160, width=264)
     source = Source(case, *case.write(tmp_path))
-    compiled = Compiled(source, "bf16", tmp_path / "m.so")
-    options = {"dtype": "bf16", "rows": [1, 16, 80]} | EMULATED
-    compile_library(source.config, weights=source.weights, out=compiled.library, **options)
     count = 98
-    expected, tolerance = compiled.expected(1, True, 0, count)
-    with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
-        whole, pieces = (model.session(poison=True) for _ in range(2))
-        found = run(whole, case.ids[:count], case.mask[:count], [count])
-        assert same(run(pieces, case.ids[:count], case.mask[:count], [16, 1, 1, 64, 16]), found)
-        assert same_states(pieces, whole)
-    report_error(f"{case.name} on a GPU", relative_error(found, expected), tolerance)
+
+    def run_all(form: str) -> NDArray:
+        compiled = Compiled(source, "bf16", tmp_path / f"{form}.so")
+        options = {"dtype": "bf16", "rows": [1, 16, 80]} | EMULATED | {"gpu": form}
+        compile_library(source.config, weights=source.weights, out=compiled.library, **options)
+        expected, tolerance = compiled.expected(1, True, 0, count)
+        with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+            whole, pieces = (model.session(poison=True) for _ in range(2))
+            found = run(whole, case.ids[:count], case.mask[:count], [count])
+            assert same(run(pieces, case.ids[:count], case.mask[:count], [16, 1, 1, 64, 16]), found)
+            assert same_states(pieces, whole)
+        report_error(f"{case.name} on a GPU, {form}", relative_error(found, expected), tolerance)
+        return found
+
+    of_warps, of_groups = map(run_all, FORMS)
+    assert same(of_warps, of_groups)
 
 
 @pytest.mark.parametrize("dims", [[5, 7], [1, 3]])
@@ -185,6 +196,22 @@ def test_every_chunking_gives_the_same_bits(compiled: Compiled, cuda: treadle.Mo
     for pieces in ([1] * COUNT, [16, 1, 13, 2, 1]):
         session = cuda.session(loops=compiled.loops)
         assert same(run(session, *sequence, pieces), expected) and same_states(session, whole)
+
+
+@pytest.mark.parametrize("compiled", [f"{family}-bf16" for family in FAMILIES], indirect=True)
+def test_warp_groups_give_the_bits_of_warps(
+    compiled: Compiled, cuda: treadle.Model, compile_library: Compile, driver: Driver, tmp_path: Path
+) -> None:
+    """Products of many rows have two forms; those of few have one, so that ragged chunks meet both."""
+    sequence, library = tokens(compiled.case), tmp_path / "m.so"
+    options = EMULATED | {"dtype": "bf16", "rows": [1, 4, 48], "gpu": "emulated_90a"}
+    compile_library(compiled.source.config, weights=compiled.source.weights, out=library, **options)
+    whole = cuda.session(loops=compiled.loops)
+    expected = run(whole, *sequence, [COUNT])
+    with treadle.load(library, device="cuda", cuda_driver=driver.path) as model:
+        for pieces in ([COUNT], [2, 27, 1, 3]):
+            session = model.session(loops=compiled.loops, poison=True)
+            assert same(run(session, *sequence, pieces), expected) and same_states(session, whole)
 
 
 def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model) -> None:

@@ -85,11 +85,17 @@ class Cuda:
         self.call("cuMemsetD8Async", buffer, 0, 4 * count, self.stream)
 
     def run(
-        self, body: str, blocks: int = 1, threads: int = THREADS, address: int | None = None, together: bool = False
+        self,
+        body: str,
+        blocks: int = 1,
+        threads: int = THREADS,
+        address: int | None = None,
+        together: bool = False,
+        before: str = MODULE + PRELUDE,
     ) -> list[float]:
         """What the buffer holds when a kernel has run."""
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
-        code = f"{MODULE}{PRELUDE}{body}\n  ret void\n}}\n".encode()
+        code = f"{before}{body}\n  ret void\n}}\n".encode()
         self.call("cuModuleLoadData", ctypes.byref(module), code)
         try:
             self.call("cuModuleGetFunction", ctypes.byref(function), module, b"kernel")
@@ -434,7 +440,7 @@ def test_grids(cuda: Cuda) -> None:
 def test_what_it_does_not_know(cuda: Cuda) -> None:
     with finds("the intrinsic llvm.nvvm.membar.gl, which this driver does not know", 200):
         cuda.run("  call void @llvm.nvvm.membar.gl()")
-    with finds("kernel kernel holds inline assembly", 200):
+    with finds("kernel kernel holds inline assembly 'bar.sync 0;', which this driver does not know", 200):
         cuda.run('  call void asm sideeffect "bar.sync 0;", ""()')
     with finds("kernel kernel holds an atomic access", 200):
         cuda.run("  %old = atomicrmw add ptr %x, i32 1 monotonic")

@@ -6,7 +6,7 @@ these runs that the kernel would not do is no mutant of theirs: a comparison tha
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +83,17 @@ TENSOR_FAULTS = {
         21, 0.8, "linear.*cp.async", "Behind the last block of K the last one is copied again, and nobody reads it."
     ),
     "product": Fault(24),
+}
+
+
+# The same by warp groups, with their fences and mbarriers.
+GROUP_FAULTS = {
+    "wait": Fault(20),
+    "phase": Fault(10),
+    "fence": Fault(20),
+    "copy": Fault(24, 0.9, "linear.*cp.async.bulk", "A panel that is missing is a copy of the last one, whose sums nobody takes."),
+    "product": Fault(20),
+    "barrier": Fault(24, 0.75, "linear.*barrier", "In front of a block's only tile there is nothing to wait for."),
 }
 
 
@@ -163,19 +174,35 @@ def test_right_kernels_are_right(models: Models) -> None:
     assert {mutant.fault for mutant in models.mutants} == set(FAULTS)
 
 
-@pytest.fixture(scope="module")
-def tensor_models(
-    tmp_path_factory: pytest.TempPathFactory, compile_library: Compile, driver_file: Path
+def create_tensor_models(
+    folder: Path, compile_library: Compile, driver_file: Path, form: str, **config: int
 ) -> Iterator[Models]:
     """With tiles that warps share."""
-    folder, case = tmp_path_factory.mktemp("mutants"), FAMILIES["llama"].CASES[0]
-    library = compile_case(compile_library, folder, case, rows=[1, 48], dtype="bf16")
+    case = FAMILIES["llama"].CASES[0]
+    case = replace(case, config=case.config | config)
+    library = compile_case(compile_library, folder, case, rows=[1, 48], dtype="bf16", gpu=form)
     driver = Driver(driver_file)
     driver.reset()
     models = Models(library, driver, part=1, tokens=48)
     yield models
     models.close()
     driver.reset()
+
+
+@pytest.fixture(scope="module")
+def tensor_models(
+    tmp_path_factory: pytest.TempPathFactory, compile_library: Compile, driver_file: Path
+) -> Iterator[Models]:
+    yield from create_tensor_models(tmp_path_factory.mktemp("mutants"), compile_library, driver_file, "emulated")
+
+
+@pytest.fixture(scope="module")
+def group_models(
+    tmp_path_factory: pytest.TempPathFactory, compile_library: Compile, driver_file: Path
+) -> Iterator[Models]:
+    """K has more blocks than are there at once."""
+    folder, wide = tmp_path_factory.mktemp("mutants"), {"hidden_size": 112, "intermediate_size": 160}
+    yield from create_tensor_models(folder, compile_library, driver_file, "emulated_90a", **wide)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -187,6 +214,13 @@ def test_wrong_kernels_are_caught(models: Models, name: str) -> None:
 def test_wrong_products_are_caught(tensor_models: Models, name: str) -> None:
     assert {mutant.fault for mutant in tensor_models.mutants} >= set(TENSOR_FAULTS)
     catch(tensor_models, name, TENSOR_FAULTS[name])
+
+
+@pytest.mark.parametrize("name", GROUP_FAULTS)
+def test_wrong_products_of_warp_groups_are_caught(group_models: Models, name: str) -> None:
+    kernels = {mutant.kernel for mutant in group_models.mutants if mutant.fault == "phase"}
+    group_models.mutants = [mutant for mutant in group_models.mutants if mutant.kernel in kernels]
+    catch(group_models, name, GROUP_FAULTS[name])
 
 
 def catch(models: Models, name: str, fault: Fault) -> None:

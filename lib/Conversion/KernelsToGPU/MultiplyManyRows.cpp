@@ -61,7 +61,6 @@ private:
   SmallVector<TensorCore::Sums> multiplyBlock(Value place, ArrayRef<TensorCore::Sums> sums);
   void startWeights(Value block, Value place);
   SmallVector<Value> loadRows(Value block);
-  Value loadChunk(Value row, Value word);
   void storeRows(ArrayRef<Value> chunks, Value place);
 
   /// Where a block of K goes; the last one that there is in place of those behind it.
@@ -205,27 +204,6 @@ SmallVector<Value> ManyRows::loadRows(Value block) {
     chunks.push_back(loadChunk(add(firstRow, row), word));
   }
   return chunks;
-}
-
-/// Four words of K of a row (vector<4xi32>).
-Value ManyRows::loadChunk(Value row, Value word) {
-  SmallVector<Value> words;
-  for (int64_t i = 0; i < chunkWords; ++i) {
-    if (!isAligned(inputs[0], 4)) {
-      words.push_back(loadRow(inputs[0], row, add(word, i)));
-      continue;
-    }
-    if (i % 2 == 1)
-      continue;
-    // Two words are four numbers, and as K is a multiple of four both are there or none.
-    Value pair = add(word, i);
-    Value at = add(column, mul(b.createOrFold<arith::AndIOp>(lastWord(pair), index(~1)), 2));
-    Value numbers = orZero(pair, loadVector(inputs[0], {row, at}, 4));
-    for (int64_t half = 0; half < 4; half += 2)
-      words.push_back(core.round(
-          vector::ShuffleOp::create(b, numbers, numbers, ArrayRef<int64_t>{half, half + 1})));
-  }
-  return vector::FromElementsOp::create(b, VectorType::get({chunkWords}, b.getI32Type()), words);
 }
 
 void ManyRows::storeRows(ArrayRef<Value> chunks, Value place) {

@@ -80,8 +80,29 @@ Value PanelMultiplier::loadRow(Value input, Value row, Value word) {
   return core.round(vector::FromElementsOp::create(b, type, numbers));
 }
 
+Value PanelMultiplier::loadChunk(Value row, Value word) {
+  SmallVector<Value> words;
+  for (int64_t i = 0; i < 4; ++i) {
+    if (!isAligned(inputs[0], 4)) {
+      words.push_back(loadRow(inputs[0], row, add(word, i)));
+      continue;
+    }
+    if (i % 2 == 1)
+      continue;
+    // Two words are four numbers, and as K is a multiple of four both are there or none.
+    Value pair = add(word, i);
+    Value at = add(column, mul(b.createOrFold<arith::AndIOp>(lastWord(pair), index(~1)), 2));
+    Value numbers = orZero(pair, loadVector(inputs[0], {row, at}, 4));
+    for (int64_t half = 0; half < 4; half += 2)
+      words.push_back(core.round(
+          vector::ShuffleOp::create(b, numbers, numbers, ArrayRef<int64_t>{half, half + 1})));
+  }
+  return vector::FromElementsOp::create(b, VectorType::get({4}, b.getI32Type()), words);
+}
+
 void PanelMultiplier::storeWords(Value words, Value place) {
-  vector::StoreOp::create(b, words, sums, place, /*nontemporal=*/false, llvm::MaybeAlign(16));
+  int64_t bytes = cast<VectorType>(words.getType()).getNumElements() * 4;
+  vector::StoreOp::create(b, words, sums, place, /*nontemporal=*/false, llvm::MaybeAlign(bytes));
 }
 
 void PanelMultiplier::barrier() { gpu::BarrierOp::create(b); }

@@ -46,7 +46,9 @@ protected:
   /// Whether `count` numbers of K that start at a multiple of it may be loaded at once.
   bool isAligned(Value input, int64_t count);
   Value loadVector(Value memory, mlir::ValueRange place, int64_t lanes);
-  void storeWords(Value words, Value place); // to `sums`, 16 bytes
+  /// Four words of K of a row, rounded (vector<4xi32>).
+  Value loadChunk(Value row, Value word);
+  void storeWords(Value words, Value place); // to `sums`, on a border of their size
   void barrier();
 
   // Arithmetic of indices.
@@ -73,9 +75,7 @@ protected:
   llvm::SmallVector<Value> inputs;
   Value weight, group; // or null
   Value firstPanel, panels, firstRow, rows, column;
-  Value sums; // words, one behind the other
-
-private:
+  Value sums;   // words, one behind the other
   bool isWhole; // no word is behind the last one
 };
 
@@ -91,6 +91,11 @@ void multiplyFewRows(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBu
                      const mlir::IRMapping &mapping);
 void multiplyManyRows(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
                       const mlir::IRMapping &mapping);
+
+/// More, by warp groups of an sm_90a, and whether these have such products.
+void multiplyByWarpGroups(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
+                          const mlir::IRMapping &mapping);
+bool canMultiplyByWarpGroups(MultiplyPanelsOp op, int64_t threads);
 
 } // namespace treadle
 

@@ -15,6 +15,7 @@
 #include "mlir/Target/LLVMIR/Export.h"
 #include "treadle/Support/Error.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/PassInstrumentation.h"
@@ -48,6 +49,13 @@ static const llvm::Target *getGPUTarget() {
   return llvm::TargetRegistry::lookupTarget(gpuTriple, message);
 }
 
+static constexpr llvm::StringLiteral emulated = "emulated", emulated90a = "emulated_90a",
+                                     hopper = "sm_90a";
+
+bool treadle::isEmulated(StringRef gpu) { return gpu == emulated || gpu == emulated90a; }
+
+bool treadle::hasWarpGroups(StringRef gpu) { return gpu == hopper || gpu == emulated90a; }
+
 Error treadle::checkGPU(StringRef gpu) {
   unsigned level = 0;
   StringRef digits = gpu;
@@ -55,13 +63,13 @@ Error treadle::checkGPU(StringRef gpu) {
   const llvm::Target *target = getGPUTarget();
   std::unique_ptr<llvm::MCSubtargetInfo> info(
       target ? target->createMCSubtargetInfo(gpuTriple, "", "") : nullptr);
-  if (gpu == emulatedGPU || (isLevel && info && info->isCPUStringValid(gpu)))
+  if (isEmulated(gpu) || (isLevel && info && info->isCPUStringValid(gpu)))
     return Error::success();
   return makeError("--gpu: expected sm_80, sm_90a or a later level, got '" + gpu + "'");
 }
 
 /// Ampere and what follows it, and Hopper with all that it has.
-std::vector<std::string> treadle::getUsualGPUs() { return {"sm_80", "sm_90a"}; }
+std::vector<std::string> treadle::getUsualGPUs() { return {"sm_80", hopper.str()}; }
 
 static Expected<std::unique_ptr<llvm::TargetMachine>> createGPUMachine(StringRef gpu) {
   llvm::TargetOptions options;
@@ -105,13 +113,16 @@ static Expected<std::string> printPTX(llvm::Module &module, llvm::TargetMachine 
   return text.str().str();
 }
 
-/// All threads of a warp take part in its products. LLVM does not know that, and might move one to
-/// where only those go who need its result.
+/// All threads of a warp take part in its products, and in what inline PTX does. LLVM does not know
+/// that, and might move one to where only those go who need its result.
 static void keepWarpsTogether(llvm::Module &module) {
   for (llvm::Function &function : module)
-    if (function.getName().starts_with("llvm.nvvm.mma."))
-      for (llvm::User *user : function.users())
-        cast<llvm::CallBase>(user)->setConvergent();
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *call = dyn_cast<llvm::CallBase>(&instruction)) {
+        const llvm::Function *callee = call->getCalledFunction();
+        if (call->isInlineAsm() || (callee && callee->getName().starts_with("llvm.nvvm.mma.")))
+          call->setConvergent();
+      }
 }
 
 /// Optimised, and without calls of what is not there.
@@ -148,8 +159,9 @@ Expected<std::string> treadle::emitPTX(gpu::GPUModuleOp kernels, StringRef gpu) 
   return printPTX(**module, **machine);
 }
 
-Expected<GPUIR> treadle::emitIR(gpu::GPUModuleOp kernels) {
-  Expected<std::unique_ptr<llvm::TargetMachine>> machine = createGPUMachine("sm_80");
+Expected<GPUIR> treadle::emitIR(gpu::GPUModuleOp kernels, StringRef gpu) {
+  Expected<std::unique_ptr<llvm::TargetMachine>> machine =
+      createGPUMachine(gpu == emulated90a ? StringRef(hopper) : "sm_80");
   if (!machine)
     return machine.takeError();
   llvm::LLVMContext context;

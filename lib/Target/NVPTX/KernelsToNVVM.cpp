@@ -44,8 +44,9 @@ void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   passes.addPass(createVerifyGridKernelsPass());
 }
 
-void treadle::buildKernelsToNVVMPipeline(OpPassManager &passes) {
+void treadle::buildKernelsToNVVMPipeline(OpPassManager &passes, bool warpGroups) {
   OpPassManager &kernels = passes.nest<gpu::GPUModuleOp>();
+  kernels.addPass(createExpandProductsPass({warpGroups}));
   // The same polynomials as on the CPU: no library of functions is linked.
   kernels.addPass(createApproximateMathPass());
   kernels.addPass(arith::createArithExpandOpsPass());
@@ -60,10 +61,15 @@ void treadle::buildKernelsToNVVMPipeline(OpPassManager &passes) {
   kernels.addPass(createCSEPass());
 }
 
+/// As any chip runs them.
+static void buildCommonKernelsToNVVMPipeline(OpPassManager &passes) {
+  buildKernelsToNVVMPipeline(passes, /*warpGroups=*/false);
+}
+
 void treadle::registerNVPTXPipelines() {
   PassPipelineRegistration<>("treadle-stages-to-gpu",
                              "from the stages phase to GPU kernels and their launches",
                              buildStagesToGPUPipeline);
   PassPipelineRegistration<>("treadle-kernels-to-nvvm", "from GPU kernels to the LLVM dialect",
-                             buildKernelsToNVVMPipeline);
+                             buildCommonKernelsToNVVMPipeline);
 }

@@ -63,6 +63,17 @@ std::vector<KernelResources> treadle::parseResources(StringRef output) {
   return kernels;
 }
 
+std::vector<std::string> treadle::parseRemarks(StringRef output) {
+  std::vector<std::string> remarks;
+  SmallVector<StringRef> lines;
+  output.split(lines, '\n');
+  const Regex number("\\(C[0-9]+\\) ");
+  for (StringRef line : lines)
+    if (number.match(line))
+      remarks.push_back(line.str());
+  return remarks;
+}
+
 /// The first line that tells of an error, or the first of all.
 static StringRef findError(StringRef output) {
   SmallVector<StringRef> lines;
@@ -147,6 +158,7 @@ Expected<GPUCode> treadle::assemble(StringRef assembler, StringRef gpu, std::str
     return makeError(assembler + ": " + gpu + ": " +
                      (message.empty() ? findError(output) : message));
   code.kernels = parseResources(output);
+  code.remarks = parseRemarks(output);
   if (Error error = files[1].read().moveInto(code.cubin))
     return error;
   return code;

@@ -1,4 +1,4 @@
-// RUN: treadle-opt %s --split-input-file --convert-kernels-to-gpu --canonicalize --cse | FileCheck %s
+// RUN: treadle-opt %s --split-input-file --convert-kernels-to-gpu --treadle-expand-products --canonicalize --cse | FileCheck %s
 
 // 512 numbers of K are 16 slices of two steps: a pair for each of 8 warps. A thread holds two words of four outputs of
 // the one slice or the other, and the same words of a row; of its sums those of its own slice.

@@ -18,19 +18,23 @@
 // and not before. What is found ends the kernel, and every later call says so, as with a real
 // driver.
 //
-//   Driver.cpp   the functions of the driver, and those that tests steer it by
-//   Memory.cpp   memory of the device
-//   Mutants.cpp  kernels that are wrong in one place
-//   Module.cpp   from bitcode to code of the host
-//   Sectors.cpp  what kernels move between the GPU and its memory
-//   Tensor.cpp   products of a warp, and copies in the background
-//   Threads.cpp  blocks of threads, what they call, and where they meet
+//   Background.cpp  copies that an mbarrier counts
+//   Driver.cpp      the functions of the driver, and those that tests steer it by
+//   InlinePTX.cpp   inline PTX as calls
+//   Memory.cpp      memory of the device
+//   Mutants.cpp     kernels that are wrong in one place
+//   Module.cpp      from bitcode to code of the host
+//   Sectors.cpp     what kernels move between the GPU and its memory
+//   Tensor.cpp      products of a warp, and copies in the background
+//   Threads.cpp     blocks of threads, what they call, and where they meet
+//   WarpGroup.cpp   products of four warps
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef TREADLE_TEST_FAKECUDA_H
 #define TREADLE_TEST_FAKECUDA_H
 
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
 #include <map>
@@ -39,6 +43,7 @@
 #include <vector>
 
 namespace llvm {
+class Function;
 class Module;
 } // namespace llvm
 
@@ -130,6 +135,14 @@ extern DeviceMemory memory;
 struct Share {
   std::vector<uint8_t> bytes, written;
   std::vector<Trace> traces;
+  std::vector<uint32_t> unfenced; ///< fences of its thread before the last write, and 1; 0: a copy
+  std::vector<uint32_t> arrivals; ///< the copy that comes or came there, counted from 1
+};
+
+/// A place in it.
+struct SharedPlace {
+  Share *share;
+  uint64_t offset;
 };
 
 /// Memory that a module has of its own. Of shared memory `bytes` is an address alone.
@@ -198,16 +211,41 @@ constexpr unsigned mostBlocks = 16;
 std::string run(const Kernel &kernel, unsigned blocks, unsigned threads, void **arguments,
                 bool together);
 
+/// Ends the kernel; the thread never goes on.
+[[noreturn]] void fail(const std::string &what);
+
 /// The thread that runs, in its block and among all that are there.
 unsigned currentThread();
 unsigned currentThreadOfAll();
+/// The place of its block among those that are there, and barriers that the block has passed.
+unsigned currentSlot();
+unsigned currentBarriers();
 
 /// Waits for the whole warp. The last one to come runs `exchange` with what each thread has
 /// brought.
 void meetWarp(void *brought, void (*exchange)(void *const *brought));
 
-/// By byte, from a place in the kernel's shared memory on: whether it is written.
-uint8_t *writtenOfShared(const void *place);
+/// The same for a group of four warps, all at the same site.
+void meetGroup(uint32_t site, void *brought, void (*exchange)(void *const *brought));
+
+/// Waits for somebody to say `goOn` to the thread.
+void waitForPhase();
+void goOn(unsigned thread);
+
+/// A place in the kernel's shared memory; the one that has these low bits of its address.
+SharedPlace findShared(const void *place);
+uint8_t *findInWindow(uint32_t address);
+constexpr uint64_t windowBytes = 1 << 18;
+
+/// Fences of the present thread between what it has written and what reads by the asynchronous
+/// proxy, behind the next barrier; and whether one that followed so many is behind a barrier.
+void fenceProxy();
+size_t numFences();
+bool isFenced(unsigned thread, size_t fences);
+
+/// Between registers and products: none, once something is loaded or waited for.
+void fenceRegisters(bool isFenced);
+bool areRegistersFenced();
 
 /// What kernels call in place of an intrinsic; null if there is nothing.
 void *findFunction(const std::string &intrinsic);
@@ -215,6 +253,10 @@ void *findFunction(const std::string &intrinsic);
 /// Called before each access of memory: where `bytes` bytes are on the host. Accesses of a module
 /// are numbered.
 void *access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite, uint32_t site);
+
+/// The same for what the hardware does by the asynchronous proxy.
+void *accessByProxy(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
+                    uint32_t site);
 
 /// What kernels call in place of atomic accesses of 32 bits, in the scope of the device: an
 /// addition, which gives what was there before, a load that acquires, and a fence that releases.
@@ -234,6 +276,47 @@ void *findTensorFunction(const std::string &name);
 void forgetCopies(unsigned firstThread, unsigned threads);
 /// Whether the present thread has some under way.
 bool hasCopies();
+
+//===----------------------------------------------------------------------===//
+// Background.cpp
+//===----------------------------------------------------------------------===//
+
+void startBulkCopy(void *to, void *from, uint32_t bytes, void *mbarrier, uint32_t site);
+void waitForPhase(void *mbarrier, uint32_t parity);
+void *findBackgroundFunction(const std::string &name);
+
+void forgetArrivals(unsigned slot);
+/// Whether copies of the present block are under way.
+bool hasArrivals();
+/// What is copied to these bytes has to be there, and waited for.
+void requireArrivals(SharedPlace place, uint64_t bytes, llvm::function_ref<std::string()> where);
+
+//===----------------------------------------------------------------------===//
+// WarpGroup.cpp
+//===----------------------------------------------------------------------===//
+
+/// The sums of a thread are replaced.
+void multiplyInGroup(uint32_t rows, float *sums, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                     uint64_t descriptor, uint32_t site);
+void fenceWarp();
+void waitForProducts(uint32_t count, float *sums);
+void *findGroupFunction(const std::string &name);
+
+/// Of threads of all that are there.
+void forgetProducts(unsigned firstThread, unsigned threads);
+/// No product of theirs that is under way may read these bytes.
+void requireNoProducts(unsigned firstThread, unsigned threads, const void *place, uint64_t bytes,
+                       llvm::function_ref<std::string()> where);
+/// Whether the present thread has some under way.
+bool hasProducts();
+
+//===----------------------------------------------------------------------===//
+// InlinePTX.cpp
+//===----------------------------------------------------------------------===//
+
+/// Replaces the compiler's inline PTX, or says which text is none of it.
+llvm::Error replaceInlinePTX(llvm::Function &function);
+void *findInlineFunction(const std::string &name);
 
 } // namespace fake
 

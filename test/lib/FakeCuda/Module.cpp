@@ -78,8 +78,6 @@ private:
                                  true));
     } else if (isa<AnyMemIntrinsic>(instruction)) {
       return makeError("a copy or fill of memory, which this driver does not know");
-    } else if (auto *call = dyn_cast<CallBase>(&instruction); call && call->isInlineAsm()) {
-      return makeError("inline assembly, which this driver does not know");
     }
     return Error::success();
   }
@@ -327,7 +325,11 @@ Expected<std::unique_ptr<fake::Module>> CompiledModule::create(MemoryBufferRef i
       functions.push_back(&function);
   for (Function *pointer : functions) {
     Function &function = *pointer;
-    if (Error error = instrumenter.instrument(function))
+    // What takes the place of inline PTX has memory of its own.
+    Error error = instrumenter.instrument(function);
+    if (!error)
+      error = replaceInlinePTX(function);
+    if (error)
       return makeError("kernel " + function.getName() + " holds " + toString(std::move(error)));
     bool isKernel = function.getCallingConv() == CallingConv::PTX_Kernel;
     function.setCallingConv(CallingConv::C);

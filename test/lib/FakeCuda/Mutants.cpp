@@ -14,10 +14,12 @@
 
 #include "FakeCuda.h"
 
+#include "treadle/Conversion/KernelsToGPU/InlinePTX.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallVectorExtras.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Transforms/Utils/BasicBlockUtils.h"
@@ -34,7 +36,9 @@ enum class Fault {
   trip,     ///< a loop runs once more
   index,    ///< an access goes to the element behind
   lane,     ///< a shuffle takes the lane behind
-  wait,     ///< one group of copies fewer is waited for
+  wait,     ///< one group of copies fewer is waited for, or nothing
+  phase,    ///< another phase is waited for
+  fence,    ///< one is missing, of registers or of the asynchronous proxy
   copy,     ///< a copy comes from, or goes to, the 16 bytes behind
   product   ///< a product takes its weights' halves of K in each other's place
 };
@@ -67,6 +71,10 @@ static StringRef nameOf(Fault fault) {
     return "lane";
   case Fault::wait:
     return "wait";
+  case Fault::phase:
+    return "phase";
+  case Fault::fence:
+    return "fence";
   case Fault::copy:
     return "copy";
   case Fault::product:
@@ -96,7 +104,32 @@ static bool isCallOf(const Instruction &instruction, StringRef intrinsic) {
 static constexpr StringLiteral copyIntrinsic = "cp.async.cg.shared.global";
 
 static bool isBarrier(const Instruction &instruction) {
-  return isCallOf(instruction, "bar.warp.sync") || isCallOf(instruction, "barrier");
+  return isCallOf(instruction, "bar.warp.sync") || isCallOf(instruction, "nvvm.barrier");
+}
+
+/// The text of inline PTX, or "".
+static StringRef textOf(const Instruction &instruction) {
+  auto *call = dyn_cast<CallInst>(&instruction);
+  return call && call->isInlineAsm() ? cast<InlineAsm>(call->getCalledOperand())->getAsmString()
+                                     : StringRef();
+}
+static bool isGroupProduct(const Instruction &instruction) {
+  return any_of(treadle::ptx::productRows,
+                [&](int64_t rows) { return textOf(instruction) == treadle::ptx::multiply(rows); });
+}
+
+/// The shared memory that an address or a descriptor is made of.
+static const Value *findShared(const Value *value) {
+  SmallSetVector<const Value *, 8> seen;
+  seen.insert(value);
+  for (size_t i = 0; i < seen.size(); ++i) {
+    auto *global = dyn_cast<GlobalVariable>(seen[i]);
+    if (global && global->getAddressSpace() == 3)
+      return global;
+    if (auto *user = dyn_cast<User>(seen[i]); user && !global)
+      seen.insert(user->op_begin(), user->op_end());
+  }
+  return value;
 }
 
 namespace {
@@ -110,8 +143,12 @@ struct Side {
       read.insert(getUnderlyingObject(load->getPointerOperand()));
     else if (auto *store = dyn_cast<StoreInst>(&instruction))
       written.insert(getUnderlyingObject(store->getPointerOperand()));
-    else if (isCallOf(instruction, copyIntrinsic))
-      written.insert(getUnderlyingObject(instruction.getOperand(0)));
+    else if (isCallOf(instruction, copyIntrinsic) || isCallOf(instruction, "mbarrier") ||
+             textOf(instruction) == treadle::ptx::bulkCopy ||
+             textOf(instruction) == treadle::ptx::waitForPhase)
+      written.insert(findShared(instruction.getOperand(0)));
+    else if (isGroupProduct(instruction))
+      read.insert(findShared(cast<CallInst>(instruction).arg_end()[-1]));
   }
 };
 } // namespace
@@ -180,7 +217,8 @@ static SmallVector<Meeting> findMeetings(ArrayRef<Instruction *> instructions) {
         meetings.emplace_back();
       meetings.back().push_back(instruction);
       previous = instruction;
-    } else if (isa<LoadInst, StoreInst>(instruction) || isCallOf(*instruction, copyIntrinsic)) {
+    } else if (isa<LoadInst, StoreInst>(instruction) || isCallOf(*instruction, copyIntrinsic) ||
+               isCallOf(*instruction, "mbarrier") || !textOf(*instruction).empty()) {
       previous = nullptr;
     }
   }
@@ -214,7 +252,9 @@ private:
   void addTrip(ICmpInst &compare, BinaryOperator &next);
   void moveIndex(Instruction &access, unsigned operand, uint64_t bytes, Fault fault = Fault::index);
   void waitForFewer(CallInst &wait);
-  void swapHalves(CallInst &product);
+  void leaveOut(Fault fault, CallInst &call);
+  void waitForOther(CallInst &wait);
+  void swapHalves(CallInst &product, unsigned first);
   void moveLane(CallInst &shuffle);
 
   llvm::Module &module;
@@ -295,12 +335,40 @@ void Mutator::waitForFewer(CallInst &wait) {
   wait.moveBefore(otherwise->getIterator());
 }
 
-void Mutator::swapHalves(CallInst &product) {
+/// What waits or fences. Where it hands registers on, they stay what they are.
+void Mutator::leaveOut(Fault fault, CallInst &call) {
+  IRBuilder<> b(&call);
+  Value *isThere = b.CreateNot(addSwitch(b, add(fault, call)));
+  Instruction *then = SplitBlockAndInsertIfThen(isThere, &call, false);
+  Instruction *behind = call.getNextNode();
+  BasicBlock *before = then->getParent()->getSinglePredecessor();
+  call.moveBefore(then->getIterator());
+  if (call.getType()->isVoidTy())
+    return;
+  // The switch stands in front of the block that all go to.
+  IRBuilder<> ofBefore(before->getTerminator()), ofBehind(behind);
+  Value *own = PoisonValue::get(call.getType());
+  for (unsigned i = 0, e = call.arg_size(); i < e; ++i)
+    own = ofBefore.CreateInsertValue(own, call.getArgOperand(i), i);
+  PHINode *either = PHINode::Create(call.getType(), 2, "", behind->getParent()->begin());
+  call.replaceAllUsesWith(either);
+  either->addIncoming(&call, then->getParent());
+  either->addIncoming(own, before);
+}
+
+void Mutator::waitForOther(CallInst &wait) {
+  IRBuilder<> b(&wait);
+  Value *isWrong = addSwitch(b, add(Fault::phase, wait));
+  wait.setArgOperand(1, b.CreateXor(wait.getArgOperand(1), b.CreateZExt(isWrong, b.getInt32Ty())));
+}
+
+/// Of four words of weights, the first of which is an operand.
+void Mutator::swapHalves(CallInst &product, unsigned first) {
   IRBuilder<> b(&product);
-  Value *first = product.getArgOperand(0), *second = product.getArgOperand(2);
-  Value *isWrong = addSwitch(b, add(Fault::product, product), b.CreateICmpNE(first, second));
-  product.setArgOperand(0, b.CreateSelect(isWrong, second, first));
-  product.setArgOperand(2, b.CreateSelect(isWrong, first, second));
+  Value *half = product.getArgOperand(first), *other = product.getArgOperand(first + 2);
+  Value *isWrong = addSwitch(b, add(Fault::product, product), b.CreateICmpNE(half, other));
+  product.setArgOperand(first, b.CreateSelect(isWrong, other, half));
+  product.setArgOperand(first + 2, b.CreateSelect(isWrong, half, other));
 }
 
 /// Of what a select takes, whether it does; null: there is no other way.
@@ -345,7 +413,7 @@ void Mutator::mutate(Function &kernel) {
     found.push_back(&instruction);
   SmallVector<Meeting> meetings = findMeetings(found);
   auto bytesOf = [&](Type *type) { return module.getDataLayout().getTypeStoreSize(type); };
-  SmallVector<CallInst *> waits;
+  SmallVector<CallInst *> waits, groupWaits, fences;
   for (Instruction *instruction : found) {
     auto *call = dyn_cast<CallInst>(instruction);
     if (auto *load = dyn_cast<LoadInst>(instruction)) {
@@ -363,7 +431,20 @@ void Mutator::mutate(Function &kernel) {
       for (unsigned operand : {0, 1})
         moveIndex(*call, operand, /*bytes=*/16, Fault::copy);
     } else if (isCallOf(*instruction, "mma.m16n8k16")) {
-      swapHalves(*call);
+      swapHalves(*call, 0);
+    } else if (isGroupProduct(*instruction)) {
+      swapHalves(*call, call->arg_size() - 5);
+    } else if (textOf(*instruction) == treadle::ptx::bulkCopy) {
+      for (unsigned operand : {0, 1})
+        moveIndex(*call, operand, /*bytes=*/16, Fault::copy);
+    } else if (textOf(*instruction) == treadle::ptx::waitForPhase) {
+      waitForOther(*call);
+      groupWaits.push_back(call);
+    } else if (textOf(*instruction) == treadle::ptx::waitForProducts) {
+      groupWaits.push_back(call);
+    } else if (isCallOf(*instruction, "fence.proxy.async") ||
+               textOf(*instruction) == treadle::ptx::fenceRegisters) {
+      fences.push_back(call);
     } else if (isCallOf(*instruction, "cp.async.wait.group")) {
       waits.push_back(call);
     }
@@ -372,6 +453,10 @@ void Mutator::mutate(Function &kernel) {
   skip(meetings);
   for (CallInst *wait : waits)
     waitForFewer(*wait);
+  for (CallInst *wait : groupWaits)
+    leaveOut(Fault::wait, *wait);
+  for (CallInst *fence : fences)
+    leaveOut(Fault::fence, *fence);
 }
 
 void fake::addMutants(llvm::Module &module) {

@@ -109,7 +109,8 @@ static void startCopy(void *to, void *from, uint32_t bytes, uint32_t site) {
     std::memcpy(made.bytes, access(from, bytes, copyBytes, false, site), bytes);
   auto *place = static_cast<uint8_t *>(access(to, copyBytes, copyBytes, true, site));
   std::memset(place, 0xff, copyBytes); // NaN
-  std::memset(writtenOfShared(to), 0, copyBytes);
+  SharedPlace target = findShared(to);
+  std::memset(target.share->written.data() + target.offset, 0, copyBytes);
 }
 
 static void commitCopies() { ++copies[currentThreadOfAll()].groups; }

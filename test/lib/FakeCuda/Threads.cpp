@@ -14,7 +14,7 @@
 
 #include "FakeCuda.h"
 
-#include "llvm/ADT/STLFunctionalExtras.h"
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <sys/mman.h>
@@ -33,7 +33,7 @@ struct Sync {
 };
 
 enum { mostThreads = 1024, stackBytes = 1 << 16 };
-enum class Meeting { barrier, warpBarrier, shuffle, exchange, change };
+enum class Meeting { barrier, warpBarrier, shuffle, exchange, group, phase, change };
 
 struct Thread {
   void *place; ///< where it goes on
@@ -50,6 +50,10 @@ struct Thread {
   Knowledge acquired, released;
   const Sync *polled;
   unsigned changes;
+  /// Barriers of the block before each fence of the asynchronous proxy, and whether registers are
+  /// fenced.
+  std::vector<unsigned> fences;
+  bool areRegistersFenced;
 };
 
 struct Block {
@@ -111,8 +115,7 @@ __attribute__((naked, noinline)) static void switchTo(void **, void *) {
 
 static void giveWay() { switchTo(&block.threads[block.current].place, home); }
 
-/// Ends the kernel; the thread never goes on.
-static void fail(const std::string &what) {
+void fake::fail(const std::string &what) {
   if (block.finding.empty())
     block.finding = "kernel " + block.kernel->name + ", block " + std::to_string(block.index) +
                     ", thread " + std::to_string(block.current) + ": " + what;
@@ -124,8 +127,12 @@ static void runThread() {
   block.kernel->run(block.arguments);
   if (hasCopies())
     fail("ends before what it copies is there");
+  if (hasProducts())
+    fail("ends before what it multiplies is there");
   block.threads[block.current].isDone = true;
   --block.numLeft;
+  if (!block.numLeft && hasArrivals())
+    fail("ends before what the block copies is there");
   giveWay();
 }
 
@@ -143,6 +150,10 @@ static const char *nameOf(Meeting meeting) {
     return "a shuffle";
   case Meeting::exchange:
     return "a product of the warp";
+  case Meeting::group:
+    return "a product of the warp group";
+  case Meeting::phase:
+    return "an mbarrier";
   case Meeting::change:
     return "a counter";
   }
@@ -231,6 +242,47 @@ void fake::meetWarp(void *brought, void (*exchange)(void *const *brought)) {
   });
 }
 
+void fake::meetGroup(uint32_t site, void *brought, void (*exchange)(void *const *brought)) {
+  constexpr unsigned groupThreads = 4 * warpThreads;
+  unsigned first = block.current / groupThreads * groupThreads, arrived = 0;
+  if (first + groupThreads > block.numThreads)
+    fail("multiplies in a warp group that is not whole");
+  Thread &self = block.threads[block.current];
+  self.meeting = Meeting::group;
+  self.members = ~0u;
+  self.value = site;
+  self.brought = brought;
+  void *ofGroup[groupThreads];
+  for (unsigned i = 0; i < groupThreads; ++i) {
+    const Thread &thread = block.threads[first + i];
+    ofGroup[i] = thread.brought;
+    if (thread.isDone || !thread.members || thread.meeting != Meeting::group)
+      continue;
+    if (thread.value != site)
+      fail("multiplies in a warp group of which thread " + std::to_string(first + i) +
+           " is at another product");
+    ++arrived;
+  }
+  if (arrived != groupThreads)
+    return giveWay();
+  exchange(ofGroup);
+  for (unsigned i = first; i < first + groupThreads; ++i) {
+    block.threads[i].members = 0;
+    if (i != block.current)
+      block.ready.push_back(i);
+  }
+}
+
+void fake::waitForPhase() {
+  Thread &self = block.threads[block.current];
+  self.meeting = Meeting::phase;
+  self.members = 1u << block.current % warpThreads;
+  giveWay();
+  self.members = 0;
+}
+
+void fake::goOn(unsigned thread) { block.ready.push_back(thread); }
+
 static void blockBarrier() {
   Thread &self = block.threads[block.current];
   self.meeting = Meeting::barrier;
@@ -256,6 +308,20 @@ static void blockBarrierOf(uint32_t number) {
 
 unsigned fake::currentThread() { return block.current; }
 unsigned fake::currentThreadOfAll() { return block.slot * mostThreads + block.current; }
+unsigned fake::currentSlot() { return block.slot; }
+unsigned fake::currentBarriers() { return block.barriers; }
+
+void fake::fenceProxy() { block.threads[block.current].fences.push_back(block.barriers); }
+size_t fake::numFences() { return block.threads[block.current].fences.size(); }
+bool fake::isFenced(unsigned thread, size_t fences) {
+  const std::vector<unsigned> &made = block.threads[thread].fences;
+  return made.size() > fences && (thread == block.current || made[fences] < block.barriers);
+}
+
+void fake::fenceRegisters(bool isFenced) {
+  block.threads[block.current].areRegistersFenced = isFenced;
+}
+bool fake::areRegistersFenced() { return block.threads[block.current].areRegistersFenced; }
 
 static uint32_t zero() { return 0; }
 static uint32_t one() { return 1; }
@@ -282,7 +348,13 @@ void *fake::findFunction(const std::string &intrinsic) {
       {"llvm.nvvm.barrier.cta.sync.aligned.all", reinterpret_cast<void *>(blockBarrierOf)},
   };
   auto found = functions.find(intrinsic);
-  return found == functions.end() ? findTensorFunction(intrinsic) : found->second;
+  if (found != functions.end())
+    return found->second;
+  for (auto *find :
+       {findTensorFunction, findBackgroundFunction, findGroupFunction, findInlineFunction})
+    if (void *function = find(intrinsic))
+      return function;
+  return nullptr;
 }
 
 //===----------------------------------------------------------------------===//
@@ -302,13 +374,27 @@ static const Global *findGlobal(const std::vector<Global> &globals, const uint8_
   return nullptr;
 }
 
-uint8_t *fake::writtenOfShared(const void *place) {
+SharedPlace fake::findShared(const void *place) {
   auto *byte = static_cast<const uint8_t *>(place);
   const Global *global = findGlobal(block.kernel->shared, byte);
   if (!global)
-    fail("copies to what is not shared memory");
-  Share &share = global->shares.at(block.slot);
-  return share.written.data() + (byte - global->bytes);
+    fail("uses what is not shared memory as if it were");
+  return {&global->shares.at(block.slot), uint64_t(byte - global->bytes)};
+}
+
+uint8_t *fake::findInWindow(uint32_t address) {
+  uint8_t *found = nullptr;
+  for (const Global &global : block.kernel->shared) {
+    uint64_t offset = (address - reinterpret_cast<uint64_t>(global.bytes)) % windowBytes;
+    if (offset >= global.size)
+      continue;
+    if (found)
+      fail("multiplies by rows in one of two places");
+    found = global.bytes + offset;
+  }
+  if (!found)
+    fail("multiplies by rows that are not in shared memory");
+  return found;
 }
 
 /// Whether an access came before what the present thread does now, in every order that
@@ -363,8 +449,20 @@ static bool trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite,
   return isCrossing;
 }
 
-void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
-                   uint32_t site) {
+/// What is written to shared memory by one proxy the other one sees behind a fence and a barrier.
+static void requireFences(SharedPlace place, uint64_t bytes,
+                          llvm::function_ref<std::string()> where) {
+  for (uint64_t i = place.offset; i < place.offset + bytes; ++i) {
+    uint32_t fences = place.share->unfenced[i];
+    unsigned thread = place.share->traces[i].write.thread;
+    if (fences && !isFenced(thread, fences - 1))
+      fail("uses " + where() + " by the asynchronous proxy, which thread " +
+           std::to_string(thread) + " has written with no fence and barrier behind it");
+  }
+}
+
+static void *accessAs(bool isProxy, void *pointer, uint64_t bytes, uint32_t alignment,
+                      uint32_t isWrite, uint32_t site) {
   auto *place = static_cast<uint8_t *>(pointer);
   auto address = reinterpret_cast<uint64_t>(pointer);
   if (address % alignment)
@@ -392,6 +490,14 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
         return std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of " +
                global->name;
       };
+      requireArrivals({&share, offset}, bytes, where);
+      if (isProxy)
+        requireFences({&share, offset}, bytes, where);
+      if (isWrite) {
+        requireNoProducts(block.slot * mostThreads, mostThreads, place, bytes, where);
+        std::fill_n(share.unfenced.begin() + offset, bytes, isProxy ? 0 : numFences() + 1);
+        std::fill_n(share.arrivals.begin() + offset, bytes, 0);
+      }
       if (trace(share.traces.data() + offset, share.written.data() + offset, bytes, isWrite,
                 /*isShared=*/true, where))
         crossed.insert(block.kernel->name);
@@ -403,6 +509,18 @@ void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t i
     return pointer;
   fail((isWrite ? "writes " : "reads ") + memory.describe(address, bytes));
   return nullptr;
+}
+
+void *fake::access(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
+                   uint32_t site) {
+  if (!isWrite)
+    fenceRegisters(false);
+  return accessAs(/*isProxy=*/false, pointer, bytes, alignment, isWrite, site);
+}
+
+void *fake::accessByProxy(void *pointer, uint64_t bytes, uint32_t alignment, uint32_t isWrite,
+                          uint32_t site) {
+  return accessAs(/*isProxy=*/true, pointer, bytes, alignment, isWrite, site);
 }
 
 //===----------------------------------------------------------------------===//
@@ -480,7 +598,11 @@ static void beginBlock() {
     share.bytes.assign(global.size, 0xff); // NaN
     share.written.assign(global.size, false);
     share.traces.resize(global.size);
+    share.unfenced.assign(global.size, 0);
+    share.arrivals.assign(global.size, 0);
   }
+  forgetArrivals(block.slot);
+  forgetProducts(block.slot * mostThreads, mostThreads);
   forgetCopies(block.slot * mostThreads, mostThreads);
   block.ready.clear();
   block.known.clear();

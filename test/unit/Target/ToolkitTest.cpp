@@ -39,6 +39,17 @@ TEST(Toolkit, ParsesResources) {
   EXPECT_EQ(kernels[1].sharedBytes, 0);
 }
 
+TEST(Toolkit, ParsesRemarks) {
+  std::vector<std::string> remarks =
+      parseRemarks("ptxas info    : Compiling entry function 'linear_0' for 'sm_90a'\n"
+                   "ptxas info    : (C7517) warpgroup.wait is injected in around line 8 by "
+                   "compiler to allow use "
+                   "of registers defined by GMMA in function 'linear_0'\n"
+                   "ptxas info    : Used 9 registers, used 0 barriers, 392 bytes cmem[0]\n");
+  ASSERT_EQ(remarks.size(), 1u);
+  EXPECT_NE(remarks[0].find("warpgroup.wait is injected"), std::string::npos);
+}
+
 TEST(Toolkit, FailsWithTheAssemblersError) {
   llvm::Expected<std::string> assembler = findAssembler();
   if (!assembler) {

@@ -47,11 +47,11 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
     16 bytes of memory. `gpu.barrier` stands around every
     store to memory that is loaded as well, and around a loop with such stores that is dealt out.
 
-    `treadle.multiply_panels` is run by all threads of the block, on tensor cores: two
-    `nvvm.mma.sync` of 16 outputs each at a time. Of few rows each warp sums two slices of a panel at
-    once, which meet in workgroup memory; of many the warps share blocks of K, whose weights
-    `nvgpu.device_async_copy` brings there while others are multiplied. A kernel that
-    is not `treadle.sliced` but multiplies so on the way to something else has blocks for its tiles, too.
+    `treadle.multiply_panels` is run by all threads of the block, on tensor cores: of few rows, by two
+    `nvvm.mma.sync` of 16 outputs each at a time, where each warp sums two slices of a panel at
+    once, which meet in workgroup memory. Of many rows it stays, on the kernel's operands, for
+    `treadle-expand-products`. A kernel that is not `treadle.sliced` but multiplies so on the way
+    to something else has blocks for its tiles, too.
 
     An entry point thus becomes the schedule of its launches. A kernel takes memory as pointers;
     where that has `?` rows, their number comes before the number of tiles. A block has at most
@@ -66,6 +66,50 @@ def ConvertKernelsToGPUPass : Pass<"convert-kernels-to-gpu", "::mlir::ModuleOp">
     "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::arith::ArithDialect",
     "::mlir::gpu::GPUDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
     "::mlir::nvgpu::NVGPUDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
+  ];
+}
+
+def ExpandProductsPass : Pass<"treadle-expand-products", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "makes the threads' code of products of many rows";
+  let description = [{
+    What `convert-kernels-to-gpu` leaves of `treadle.multiply_panels`, in the form that suits a chip.
+    Warps share blocks of K in workgroup memory, of which two are on their way while one is
+    multiplied; the sums are the same bits in either form.
+
+    By warps, on any chip, weights come by `nvgpu.device_async_copy` and are multiplied by
+    `nvvm.mma.sync`:
+
+        treadle.multiply_panels %sums = (%x) [...] rows %r by %w[...] panels %p {...}
+      =>
+        scf.for %block = ... {
+          nvvm.cp.async.wait.group 1
+          gpu.barrier
+          nvgpu.device_async_copy %w[...], %sums[...], 4 ...
+          nvvm.mma.sync ...
+        }
+
+    By warp groups, which sm_90a has, weights come by bulk copies, which an mbarrier counts, and four
+    warps multiply at once, by inline PTX (InlinePTX.h):
+
+        scf.for %block = ... {
+          llvm.inline_asm "... mbarrier.try_wait.parity ..."
+          gpu.barrier
+          scf.if %is_first { nvvm.mbarrier.arrive.expect_tx ...; llvm.inline_asm "cp.async.bulk ..." }
+          llvm.inline_asm "wgmma.fence ..."
+          llvm.inline_asm "... wgmma.mma_async ..."
+          nvvm.wgmma.commit.group.sync.aligned
+          llvm.inline_asm "wgmma.wait_group ..."
+        }
+
+    Where these have no product of the rows at hand, or K is one block, warps do it.
+  }];
+  let options = [
+    Option<"warpGroups", "warp-groups", "bool", "false", "whether the chip has warp groups">,
+  ];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect", "::mlir::nvgpu::NVGPUDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect",
   ];
 }
 

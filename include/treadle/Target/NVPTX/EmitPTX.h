@@ -16,11 +16,15 @@
 
 namespace treadle {
 
-/// The level that is no GPU's: the kernels' LLVM IR, which tests run on the CPU.
-constexpr llvm::StringLiteral emulatedGPU = "emulated";
+/// Whether a level is no GPU's: the kernels' LLVM IR, which tests run on the CPU. `emulated` is
+/// sm_80's, and `emulated_90a` sm_90a's.
+bool isEmulated(llvm::StringRef gpu);
 
-/// Checks the name of a GPU level: sm_80 or later, as LLVM knows it, or `emulated`. Fails with one
-/// line that says what is expected.
+/// Whether a level has warp groups, which multiply more at once than a warp: sm_90a alone.
+bool hasWarpGroups(llvm::StringRef gpu);
+
+/// Checks the name of a GPU level: sm_80 or later, as LLVM knows it, or an emulated one. Fails
+/// with one line that says what is expected.
 llvm::Error checkGPU(llvm::StringRef gpu);
 
 /// The levels of a library for which none is named.
@@ -35,8 +39,8 @@ struct GPUIR {
   std::string text, bitcode;
 };
 
-/// What emitPTX makes PTX of, for sm_80. Fails as it does.
-llvm::Expected<GPUIR> emitIR(mlir::gpu::GPUModuleOp kernels);
+/// What emitPTX makes PTX of, for an emulated level. Fails as it does.
+llvm::Expected<GPUIR> emitIR(mlir::gpu::GPUModuleOp kernels, llvm::StringRef gpu);
 
 } // namespace treadle
 

@@ -23,8 +23,9 @@ namespace treadle {
 /// From the `stages` phase to a module of GPU kernels and the schedule of their launches.
 void buildStagesToGPUPipeline(mlir::OpPassManager &passes);
 
-/// From there to the LLVM dialect, for the kernels alone; the schedule stays as it is.
-void buildKernelsToNVVMPipeline(mlir::OpPassManager &passes);
+/// From there to the LLVM dialect, for the kernels alone; the schedule stays as it is. Products of
+/// many rows are those of a chip with warp groups, or of any.
+void buildKernelsToNVVMPipeline(mlir::OpPassManager &passes, bool warpGroups);
 
 /// Makes these known as `treadle-stages-to-gpu` and `treadle-kernels-to-nvvm`.
 void registerNVPTXPipelines();

@@ -31,6 +31,7 @@ struct GPUCode {
   std::string ptx;   ///< for the driver of a GPU that came later
   std::string cubin; ///< an ELF file
   std::vector<KernelResources> kernels;
+  std::vector<std::string> remarks; ///< of the assembler, on what it made otherwise than it stands
 };
 
 /// The path of ptxas, which stands in PATH. Fails with one line that says what to install.
@@ -41,6 +42,9 @@ llvm::Expected<GPUCode> assemble(llvm::StringRef assembler, llvm::StringRef gpu,
 
 /// What `ptxas --verbose` has printed, kernel by kernel.
 std::vector<KernelResources> parseResources(llvm::StringRef output);
+
+/// Of that, messages with a number: of waits that it puts between products of warp groups, say.
+std::vector<std::string> parseRemarks(llvm::StringRef output);
 
 } // namespace treadle
 

@@ -68,7 +68,8 @@ def Treadle_MultiplyPanelsOp : Treadle_Op<"multiply_panels", [AttrSizedOperandSe
     static Slicing getSlicing(int64_t inner);
 
     /// Many rows pass K in blocks of two steps, of which some are under way. A row of a block has
-    /// four words more than it needs, so that rows begin in different banks of memory.
+    /// four words more than it needs, so that rows begin in different banks of memory; what needs
+    /// no such words has mbarriers there.
     static constexpr int64_t blockSteps = 2, blockWords = blockSteps * stepWords;
     static constexpr int64_t stagedBlocks = 3, stagedRowWords = blockWords + 4;
 
