@@ -36,7 +36,6 @@ using KernelOp = MultiplyPanelsOp;
 static constexpr int64_t wordBytes = 4;
 static constexpr int64_t chunkWords = WarpGroup::pieceWords;
 static constexpr int64_t chunksOfRow = KernelOp::blockWords / chunkWords;
-static constexpr int64_t ahead = KernelOp::stagedBlocks - 1;
 
 /// Rows that a warp group multiplies.
 static int64_t getRowsOfGroup(MultiplyPanelsOp op, int64_t threads) {
@@ -45,14 +44,11 @@ static int64_t getRowsOfGroup(MultiplyPanelsOp op, int64_t threads) {
 }
 
 namespace {
-class WarpGroups : PanelMultiplier {
+class WarpGroups : BlockMultiplier {
 public:
   WarpGroups(MultiplyPanelsOp op, int64_t threads, ImplicitLocOpBuilder &builder,
              const IRMapping &mapping)
-      : PanelMultiplier(op, threads, builder, mapping, KernelOp::getSlicing(op.getInner()).slices),
-        weightWords(mostPanels * KernelOp::blockWords * panelWidth),
-        placeWords(weightWords + mostRows * KernelOp::blockWords),
-        blocksOfSlice(slicing.steps / KernelOp::blockSteps), blocks(slicing.slices * blocksOfSlice),
+      : BlockMultiplier(op, threads, builder, mapping, KernelOp::blockWords),
         rowsOfGroup(getRowsOfGroup(op, threads)), warpGroup(builder, rowsOfGroup),
         copies(builder, addressOf(index(KernelOp::stagedBlocks * placeWords)),
                KernelOp::stagedBlocks) {
@@ -78,8 +74,6 @@ private:
   void runIf(Value condition, function_ref<void()> body);
 
   Value addressOf(Value place) { return getAddress(b, sums, place); }
-  Value stageOf(Value block) { return rem(block, KernelOp::stagedBlocks); }
-  Value placeOfBlock(Value block) { return mul(stageOf(block), placeWords); }
   /// The first word of a block, or the last one that there is: nothing is copied of what lies
   /// behind, and so no block is empty.
   Value firstWord(Value block) { return lastWord(mul(block, KernelOp::blockWords)); }
@@ -93,8 +87,6 @@ private:
     return {row, rem(div(chunk, WarpGroup::pieceRows), chunksOfRow)};
   }
 
-  int64_t weightWords, placeWords; // of a block of K in memory
-  int64_t blocksOfSlice, blocks;   // of K
   int64_t rowsOfGroup;
   WarpGroup warpGroup;
   BulkCopies copies;
@@ -121,21 +113,12 @@ void WarpGroups::multiply() {
     storeRows(loadRows(index(i)), index(i));
   }
   copies.fence();
-  auto slices = scf::ForOp::create(b, index(0), index(slicing.slices), index(1), warpGroup.zeros());
-  keepRolled(slices);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(slices.getBody());
-    SmallVector<Value> totals;
-    for (auto [total, sum] : llvm::zip(slices.getRegionIterArgs(),
-                                       multiplySlice(mul(slices.getInductionVar(), blocksOfSlice))))
-      totals.push_back(arith::AddFOp::create(b, total, sum));
-    scf::YieldOp::create(b, totals);
-  }
+  ValueRange totals =
+      addSlices(warpGroup.zeros(), [&](Value firstBlock) { return multiplySlice(firstBlock); });
   // Sums go where blocks of K were, in front of the mbarriers.
   barrier();
   runIf(isFirst, [&] { copies.end(); });
-  storeSums(WarpGroup::Sums(slices.getResults()));
+  storeSums(WarpGroup::Sums(totals));
   barrier();
 }
 

@@ -40,14 +40,11 @@ using KernelOp = MultiplyPanelsOp;
 static constexpr int64_t chunkWords = 4, chunksOfRow = KernelOp::blockWords / chunkWords;
 
 namespace {
-class ManyRows : PanelMultiplier {
+class ManyRows : BlockMultiplier {
 public:
   ManyRows(MultiplyPanelsOp op, int64_t threads, ImplicitLocOpBuilder &builder,
            const IRMapping &mapping)
-      : PanelMultiplier(op, threads, builder, mapping, KernelOp::getSlicing(op.getInner()).slices),
-        weightWords(mostPanels * KernelOp::blockWords * panelWidth),
-        placeWords(weightWords + mostRows * KernelOp::stagedRowWords),
-        blocksOfSlice(slicing.steps / KernelOp::blockSteps), blocks(slicing.slices * blocksOfSlice),
+      : BlockMultiplier(op, threads, builder, mapping, KernelOp::stagedRowWords),
         warpsOfPanels(mostPanels / 2), rowsOfWarp(mostRows * warpsOfPanels / warps) {
     assert(rowsOfWarp % TensorCore::rows == 0 && "warps have whole products");
     firstPanelOfWarp = mul(rem(core.getWarp(), warpsOfPanels), 2);
@@ -63,8 +60,7 @@ private:
   SmallVector<Value> loadRows(Value block);
   void storeRows(ArrayRef<Value> chunks, Value place);
 
-  /// Where a block of K goes; the last one that there is in place of those behind it.
-  Value placeOfBlock(Value block) { return mul(rem(block, KernelOp::stagedBlocks), placeWords); }
+  /// The last block that there is in place of those behind it.
   Value lastBlock(Value block) { return atMost(block, index(blocks - 1)); }
   /// A chunk of a word in its place.
   Value swap(Value quarter, Value word) {
@@ -75,15 +71,12 @@ private:
   Value chunkOf(int64_t nth) { return add(core.getThread(), nth * threads); }
   int64_t products() { return rowsOfWarp / TensorCore::rows; } // of a warp
 
-  int64_t weightWords, placeWords; // of a block of K in memory
-  int64_t blocksOfSlice, blocks;   // of K
   int64_t warpsOfPanels, rowsOfWarp;
   Value firstPanelOfWarp, firstRowOfWarp;
 };
 } // namespace
 
 void ManyRows::multiply() {
-  constexpr int64_t ahead = KernelOp::stagedBlocks - 1;
   // What the memory held before, nobody reads any more.
   barrier();
   for (int64_t i = 0; i < ahead; ++i) {
@@ -92,17 +85,8 @@ void ManyRows::multiply() {
     storeRows(loadRows(block), place);
   }
   SmallVector<TensorCore::Sums> zeros(products(), core.zeros());
-  auto slices = scf::ForOp::create(b, index(0), index(slicing.slices), index(1), flatten(zeros));
-  keepRolled(slices);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(slices.getBody());
-    SmallVector<Value> totals;
-    for (auto [total, sum] : llvm::zip(slices.getRegionIterArgs(),
-                                       multiplySlice(mul(slices.getInductionVar(), blocksOfSlice))))
-      totals.push_back(arith::AddFOp::create(b, total, sum));
-    scf::YieldOp::create(b, totals);
-  }
+  ValueRange totals =
+      addSlices(flatten(zeros), [&](Value firstBlock) { return multiplySlice(firstBlock); });
   // Sums go where blocks of K were.
   NVVM::CpAsyncWaitGroupOp::create(b, 0);
   barrier();
@@ -110,7 +94,7 @@ void ManyRows::multiply() {
   Value row = add(firstRowOfWarp, mul(core.getWord(), 2));
   Value place = add(mul(add(mul(panel, mostRows), row), panelWidth),
                     mul(core.getQuarter(), TensorCore::quarterLanes));
-  for (auto [i, some] : llvm::enumerate(unflatten(slices.getResults())))
+  for (auto [i, some] : llvm::enumerate(unflatten(totals)))
     for (int64_t which = 0; which < 2; ++which)
       storeWords(core.getRowOf(some, which),
                  add(place, (static_cast<int64_t>(i) * TensorCore::rows + which) * panelWidth));
@@ -119,7 +103,6 @@ void ManyRows::multiply() {
 
 /// The chain of a slice, of each product of the warp.
 SmallVector<Value> ManyRows::multiplySlice(Value firstBlock) {
-  constexpr int64_t ahead = KernelOp::stagedBlocks - 1;
   SmallVector<TensorCore::Sums> zeros(products(), core.zeros());
   auto loop = scf::ForOp::create(b, index(0), index(blocksOfSlice), index(1), flatten(zeros));
   keepRolled(loop);

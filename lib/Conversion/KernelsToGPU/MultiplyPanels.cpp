@@ -36,6 +36,30 @@ PanelMultiplier::PanelMultiplier(MultiplyPanelsOp op, int64_t threads,
                                          ArrayRef<ReassociationIndices>{{0, 1}});
 }
 
+BlockMultiplier::BlockMultiplier(MultiplyPanelsOp op, int64_t threads,
+                                 ImplicitLocOpBuilder &builder, const IRMapping &mapping,
+                                 int64_t rowWords)
+    : PanelMultiplier(op, threads, builder, mapping,
+                      MultiplyPanelsOp::getSlicing(op.getInner()).slices),
+      weightWords(mostPanels * MultiplyPanelsOp::blockWords * panelWidth),
+      placeWords(weightWords + mostRows * rowWords),
+      blocksOfSlice(slicing.steps / MultiplyPanelsOp::blockSteps),
+      blocks(slicing.slices * blocksOfSlice) {}
+
+ValueRange BlockMultiplier::addSlices(ValueRange zeros,
+                                      function_ref<SmallVector<Value>(Value)> multiplySlice) {
+  auto loop = scf::ForOp::create(b, index(0), index(slicing.slices), index(1), zeros);
+  keepRolled(loop);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  SmallVector<Value> totals;
+  for (auto [total, sum] : llvm::zip(loop.getRegionIterArgs(),
+                                     multiplySlice(mul(loop.getInductionVar(), blocksOfSlice))))
+    totals.push_back(arith::AddFOp::create(b, total, sum));
+  scf::YieldOp::create(b, totals);
+  return loop.getResults();
+}
+
 Value PanelMultiplier::isInside(Value word) {
   return isWhole ? Value() : isBelow(word, index(words));
 }

@@ -79,6 +79,29 @@ protected:
   bool isWhole; // no word is behind the last one
 };
 
+/// Many rows: the warps of a block share blocks of K in workgroup memory, weights first and then
+/// rows, of which some are under way. Slices run one after the other.
+class BlockMultiplier : protected PanelMultiplier {
+protected:
+  /// A row of a block of K takes so many words.
+  BlockMultiplier(MultiplyPanelsOp op, int64_t threads, mlir::ImplicitLocOpBuilder &builder,
+                  const mlir::IRMapping &mapping, int64_t rowWords);
+
+  static constexpr int64_t ahead = MultiplyPanelsOp::stagedBlocks - 1;
+
+  /// Which of the places is a block's, and its first word.
+  Value stageOf(Value block) { return rem(block, MultiplyPanelsOp::stagedBlocks); }
+  Value placeOfBlock(Value block) { return mul(stageOf(block), placeWords); }
+
+  /// The chains of all slices, from `zeros` on and each from its first block, added in order.
+  mlir::ValueRange
+  addSlices(mlir::ValueRange zeros,
+            mlir::function_ref<llvm::SmallVector<Value>(Value firstBlock)> multiplySlice);
+
+  int64_t weightWords, placeWords; // of a block of K in memory
+  int64_t blocksOfSlice, blocks;   // of K
+};
+
 /// Keeps a loop as it is: what it has under way at once is chosen, and so are its registers.
 void keepRolled(mlir::scf::ForOp loop);
 
