@@ -39,9 +39,6 @@ using namespace treadle;
 /// Chains that keep a processor's multipliers busy: two of them, four steps deep.
 static constexpr int64_t fewestChains = 8;
 
-/// What a chain of exponentials holds beside the constants of exp.
-static constexpr int64_t vectorsOfExp = 6;
-
 /// Values are packed for so many register blocks: to pack them takes as long as to run some.
 static constexpr int64_t fewestBlocks = 4;
 
@@ -60,7 +57,6 @@ AttentionEmitter::AttentionEmitter(StageKernel &kernel, AttentionOp op)
   numChains = llvm::bit_floor<uint64_t>(std::clamp<int64_t>(fewestChains / ofOneRow, 1, 4));
   scoreShape = chooseShape(spanKeys / numLanes, /*chains=*/1);
   valueShape = chooseShape(valueColumns / numLanes, numChains);
-  softmaxShape = chooseShape(/*mostVectors=*/1, vectorsOfExp);
   Type f32 = b.getF32Type();
   if (scoreProducts.isRounding())
     queries = scoreProducts.allocate({tileRows, group, int64_t(llvm::alignTo(keyWidth, numLanes))});
@@ -160,7 +156,7 @@ void AttentionEmitter::emitSpans(Lane lane, Value kvHead) {
            [&](Value key) { emitScores(lane, kvHead, key, /*panels=*/1, span); });
     if (tileRows == 1)
       prefetchFirstValues(lane, span, kvHead);
-    forRegisterBlocks(softmaxShape, b.index(0),
+    forRegisterBlocks(scoreShape, b.index(0),
                       [&](RegisterBlock block) { emitSoftmax(block, span); });
     forValueColumns([&](ArrayRef<int64_t> columns) {
       if (lane.packed)
@@ -221,7 +217,8 @@ static Value emitExp(LaneBuilder &b, Value scalar) {
 }
 
 /// Turns the scores of a span into exponentials and merges their maximum and sum into the running
-/// ones. A row that stands before the span is left as it is, whatever other rows do.
+/// ones, in the blocks in which scores are made. A row that stands before the span is left as it
+/// is, whatever other rows do.
 void AttentionEmitter::emitSoftmax(RegisterBlock block, Span span) {
   SmallVector<QueryPlace> queries;
   SmallVector<Value> maxima, zeros;
@@ -231,26 +228,19 @@ void AttentionEmitter::emitSoftmax(RegisterBlock block, Span span) {
         b.reduceMax(b.load(highest, {queries.back().row, queries.back().head, b.index(0)})));
     zeros.push_back(b.splat(0.0f));
   });
-  // The keys that all rows reach, for all at once: a chain of one alone waits at every step. What
-  // is left is some lanes of one vector.
-  Value shared = arith::MaxSIOp::create(b, countKeys(block.row, span), b.index(0));
-  ValueRange sums = b.loop(b.index(0), shared, numLanes, zeros, [&](Value j, ValueRange sums) {
+  // For all at once, up to the last row's keys: a chain of one alone waits at every step. Where
+  // another row does not reach them, its scores are excluded, as they were made for the block.
+  Value count = countKeys(at(block.row, block.rows - 1), span);
+  ValueRange sums = b.loop(b.index(0), count, numLanes, zeros, [&](Value j, ValueRange sums) {
     SmallVector<Value> next;
     for (auto [query, maximum, sum] : llvm::zip(queries, maxima, sums))
       next.push_back(addExponentials(query, j, maximum, sum));
     return next;
   });
-  Value done = b.mul(arith::CeilDivUIOp::create(b, shared, b.index(numLanes)), b.index(numLanes));
-  for (auto [query, maximum, sum] : llvm::zip(queries, maxima, sums)) {
-    Value count = countKeys(query.row, span);
-    ifPositive(count, [&, &query = query, &maximum = maximum, &sum = sum] {
-      ValueRange all =
-          b.loop(done, count, numLanes, {sum}, [&](Value j, ValueRange sum) -> SmallVector<Value> {
-            return {addExponentials(query, j, maximum, sum[0])};
-          });
-      mergeSum(query, maximum, b.reduceSum(all[0]));
+  for (auto [query, maximum, sum] : llvm::zip(queries, maxima, sums))
+    ifPositive(countKeys(query.row, span), [&, &query = query, &maximum = maximum, &sum = sum] {
+      mergeSum(query, maximum, b.reduceSum(sum));
     });
-  }
 }
 
 /// sum + exp(scores - maximum) of 16 keys.

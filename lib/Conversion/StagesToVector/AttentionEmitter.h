@@ -191,7 +191,7 @@ private:
   int64_t group, keyWidth, valueWidth, capacity, tileRows;
   Multiplier scoreProducts, valueProducts;
   int64_t numChains; // of each sum of values
-  BlockShape scoreShape, valueShape, softmaxShape;
+  BlockShape scoreShape, valueShape;
   mlir::Value queries; // [rows][group][columns] where they are rounded
   mlir::Value scores;  // [rows][group][512] of the open span
   mlir::Value
