@@ -181,7 +181,9 @@ void treadle::inferDecoder(const NamedTensors &tensors, const ConfigValues &give
 //===----------------------------------------------------------------------===//
 
 Value treadle::decoderEmbedding(const Scope &scope, const Tokens &tokens, const Decoder &c) {
-  return embedding(scope, tokens, "embedding", embeddingName, c.vocabulary, c.hidden);
+  return embedding(
+      scope, tokens,
+      embeddingTable(scope, "embedding", embeddingName, c.vocabulary, c.hidden, c.isTied));
 }
 
 Value treadle::decoderRotary(const Scope &scope, const Tokens &tokens, const Decoder &c) {

@@ -50,7 +50,11 @@ Value Scope::matrix(StringRef symbol, StringRef tensor, int64_t outputs, int64_t
 
 Value Scope::plain(StringRef symbol, StringRef tensor, ArrayRef<int64_t> shape,
                    ViewAttr view) const {
-  Type element = builder->builder.getF32Type();
+  return plain(symbol, tensor, shape, builder->builder.getF32Type(), view);
+}
+
+Value Scope::plain(StringRef symbol, StringRef tensor, ArrayRef<int64_t> shape, Type element,
+                   ViewAttr view) const {
   return weight(symbol, tensor.str(),
                 WeightType::get(element.getContext(), shape, element, Packing::plain), view);
 }

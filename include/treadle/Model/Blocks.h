@@ -31,9 +31,13 @@ void writeState(const Scope &scope, mlir::Value rows, mlir::Value state);
 // Tokens in, logits out (Vocabulary.cpp)
 //===----------------------------------------------------------------------===//
 
-/// The rows `hidden` wide of a table of `vocabulary` rows: (R) -> (R, hidden).
-mlir::Value embedding(const Scope &scope, const Tokens &tokens, llvm::StringRef symbol,
-                      llvm::StringRef tensor, int64_t vocabulary, int64_t hidden);
+/// A table of `vocabulary` rows `hidden` wide. Where it is tied, the head multiplies by it as well:
+/// then it is a matrix in panels; else a row lies in one piece.
+mlir::Value embeddingTable(const Scope &scope, llvm::StringRef symbol, llvm::StringRef tensor,
+                           int64_t vocabulary, int64_t hidden, bool isTied);
+
+/// The rows of a table: (R) -> (R, hidden).
+mlir::Value embedding(const Scope &scope, const Tokens &tokens, mlir::Value table);
 
 /// Logits (R, vocabulary) of hidden rows. The matrix may be the embedding's.
 mlir::Value languageHead(const Scope &scope, mlir::Value x, llvm::StringRef symbol,
@@ -54,8 +58,7 @@ struct Ngrams {
 /// x and, for each window of k tokens up to the row's, a linear map of their rows of a table that
 /// is `hidden` wide, oldest first: tensors `ngram_embs.<i>.ngram_{down,up}_proj.weight` of rank
 /// hidden / k, or `convs.<i>.{weight,bias}`. (R, hidden) -> (R, hidden). Reads the state `ids`.
-mlir::Value ngramLayers(const Scope &scope, const Tokens &tokens, mlir::Value x,
-                        llvm::StringRef symbol, llvm::StringRef tensor, int64_t vocabulary,
+mlir::Value ngramLayers(const Scope &scope, const Tokens &tokens, mlir::Value x, mlir::Value table,
                         const Ngrams &ngrams);
 
 /// At the end of a period: keeps the ids that n-grams of the next one see.

@@ -87,6 +87,9 @@ public:
   /// f32 in row-major order.
   mlir::Value plain(llvm::StringRef symbol, llvm::StringRef tensor, llvm::ArrayRef<int64_t> shape,
                     ViewAttr view = {}) const;
+  /// The same in a type of its own.
+  mlir::Value plain(llvm::StringRef symbol, llvm::StringRef tensor, llvm::ArrayRef<int64_t> shape,
+                    mlir::Type element, ViewAttr view = {}) const;
   /// A plain weight that several tensors make, one behind the other along the first dimension.
   mlir::Value joined(llvm::StringRef symbol, llvm::ArrayRef<std::string> tensors,
                      llvm::ArrayRef<int64_t> shape) const;

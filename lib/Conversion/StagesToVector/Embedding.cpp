@@ -11,10 +11,10 @@
 using namespace mlir;
 using namespace treadle;
 
-/// body(lanes, column, mask) for each piece of a row of the table. In panels that is a column of
-/// words, 16 apart; each word holds one f32 or two bf16.
-static void forLanesOfRow(LaneBuilder &b, Value table, WeightType type, Value id,
-                          function_ref<void(Value, Value, Value)> body) {
+/// body(lanes, column, mask) for each piece of a row that lies in panels: a column of words, 16
+/// apart; each word holds one f32 or two bf16.
+static void forLanesOfColumn(LaneBuilder &b, Value table, WeightType type, Value id,
+                             function_ref<void(Value, Value, Value)> body) {
   int64_t columns = type.getShape()[1];
   SmallVector<int32_t> distances(numLanes);
   for (auto [lane, distance] : llvm::enumerate(distances))
@@ -55,6 +55,16 @@ static void forLanesOfRow(LaneBuilder &b, Value table, WeightType type, Value id
          [&](Value column) { emitColumns(column, together); });
   if (whole < columns)
     emitColumns(b.index(whole), columns - whole);
+}
+
+/// body(lanes, column, mask) for each piece of a row of the table.
+static void forLanesOfRow(LaneBuilder &b, Value table, WeightType type, Value id,
+                          function_ref<void(Value, Value, Value)> body) {
+  if (type.getPacking() == Packing::panels)
+    return forLanesOfColumn(b, table, type, id, body);
+  b.forLanes(type.getShape()[1], [&](Value column, Value mask) {
+    body(b.load(table, {id, column}, mask), column, mask);
+  });
 }
 
 /// y[r, c] = E[ids[r], c]

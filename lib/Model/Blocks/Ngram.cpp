@@ -28,8 +28,8 @@ static Value getHistory(const Scope &scope, const Ngrams &ngrams) {
   return scope.fixedState("history", history);
 }
 
-Value treadle::ngramLayers(const Scope &scope, const Tokens &tokens, Value x, StringRef symbol,
-                           StringRef tensor, int64_t vocabulary, const Ngrams &ngrams) {
+Value treadle::ngramLayers(const Scope &scope, const Tokens &tokens, Value x, Value table,
+                           const Ngrams &ngrams) {
   ModuleBuilder &builder = scope.getBuilder();
   OpBuilder &ops = builder.getBuilder();
   Location loc = builder.getLoc();
@@ -37,8 +37,7 @@ Value treadle::ngramLayers(const Scope &scope, const Tokens &tokens, Value x, St
 
   auto buildLayer = [&](int64_t i, int64_t window) -> Value {
     Value grams = NgramEmbeddingOp::create(
-        ops, loc, builder.getRowsType(window * hidden),
-        scope.matrix(symbol, tensor, vocabulary, hidden), getIds(scope), tokens.mask,
+        ops, loc, builder.getRowsType(window * hidden), table, getIds(scope), tokens.mask,
         getHistory(scope, ngrams), tokens.position, tokens.valid, window, builder.getPeriod().lead);
     std::string name = "ngrams." + std::to_string(i);
     if (!ngrams.isDense) {

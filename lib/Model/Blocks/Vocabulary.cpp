@@ -11,11 +11,18 @@
 using namespace mlir;
 using namespace treadle;
 
-Value treadle::embedding(const Scope &scope, const Tokens &tokens, StringRef symbol,
-                         StringRef tensor, int64_t vocabulary, int64_t hidden) {
+Value treadle::embeddingTable(const Scope &scope, StringRef symbol, StringRef tensor,
+                              int64_t vocabulary, int64_t hidden, bool isTied) {
+  if (isTied)
+    return scope.matrix(symbol, tensor, vocabulary, hidden);
+  return scope.plain(symbol, tensor, {vocabulary, hidden}, scope.getBuilder().getStorageType());
+}
+
+Value treadle::embedding(const Scope &scope, const Tokens &tokens, Value table) {
   ModuleBuilder &builder = scope.getBuilder();
+  int64_t hidden = cast<WeightType>(table.getType()).getShape()[1];
   return EmbeddingOp::create(builder.getBuilder(), builder.getLoc(), builder.getRowsType(hidden),
-                             tokens.ids, scope.matrix(symbol, tensor, vocabulary, hidden));
+                             tokens.ids, table);
 }
 
 Value treadle::languageHead(const Scope &scope, Value x, StringRef symbol, StringRef tensor,

@@ -286,7 +286,9 @@ static Value buildBlock(const Scope &scope, const Config &c, const Tokens &token
 void MiniAxion::build(ModuleBuilder &builder, const ModelConfig &config) const {
   Config c(config);
   builder.buildForward(c.dModel, [&](const Scope &scope, const Tokens &tokens) {
-    Value x = embedding(scope, tokens, "embedding", embeddingName, c.vocabSize, c.dModel);
+    Value x = embedding(
+        scope, tokens,
+        embeddingTable(scope, "embedding", embeddingName, c.vocabSize, c.dModel, c.isTied));
     Value rotary = rotaryTable(scope, tokens, c.headDim() / 2, c.theta);
     auto block = [&](const Scope &layer, Value h) {
       return buildBlock(layer, c, tokens, rotary, h);

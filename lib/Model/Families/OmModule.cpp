@@ -107,8 +107,10 @@ Value OmBuilder::getState(const Scope &layer) const {
 //===----------------------------------------------------------------------===//
 
 Value OmBuilder::buildForward(const Scope &scope, const Tokens &tokens) {
-  Value x = embedding(scope, tokens, "embedding", embeddingName, c.paddedVocabulary, c.dim);
-  x = ngramLayers(scope, tokens, x, "embedding", embeddingName, c.paddedVocabulary, c.ngrams());
+  Value table = embeddingTable(scope, "embedding", embeddingName, c.paddedVocabulary, c.dim,
+                               /*isTied=*/false);
+  Value x = embedding(scope, tokens, table);
+  x = ngramLayers(scope, tokens, x, table, c.ngrams());
   MultiPassAttention attention =
       getAttention(scope, tokens.ids, ShapedType::kDynamic, tokens.row, /*reversed=*/false);
 

@@ -10,10 +10,16 @@ from single_op import SingleOp, Weight, check
 from treadle import reference
 
 
+@pytest.mark.parametrize("packing", ["plain", "panels"])
 @pytest.mark.parametrize("element", reference.STORAGES)
 @pytest.mark.parametrize(("count", "columns"), [(5, 1), (21, 37), (150, 48), (40, 66)])
 def test_embedding(
-    count: int, columns: int, element: reference.Storage, compile_library: Callable[..., None], tmp_path: Path
+    count: int,
+    columns: int,
+    element: reference.Storage,
+    packing: str,
+    compile_library: Callable[..., None],
+    tmp_path: Path,
 ) -> None:
     """Row i is that of token i."""
     table = np.random.default_rng(count).normal(size=(count, columns))
@@ -21,7 +27,7 @@ def test_embedding(
         "%y = treadle.embedding %ids, %table : (tensor<?xi32>, $table) -> $y",
         columns,
         {"x": table},
-        {"table": Weight(table, "panels", element)},
+        {"table": Weight(table, packing, element)},
     )
     check(
         op,
@@ -32,6 +38,7 @@ def test_embedding(
     )
 
 
+@pytest.mark.parametrize("packing", ["plain", "panels"])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("element", ["f32", "bf16"])
 @pytest.mark.parametrize(("count", "width", "window"), [(5, 3, 1), (40, 16, 3), (21, 37, 4), (20, 50, 2)])
@@ -41,6 +48,7 @@ def test_ngram_embedding(
     window: int,
     element: str,
     masked: bool,
+    packing: str,
     compile_library: Callable[..., None],
     tmp_path: Path,
 ) -> None:
@@ -55,7 +63,7 @@ def test_ngram_embedding(
         """,
         window * width,
         {"x": table},
-        {"table": Weight(table, "panels", element)},
+        {"table": Weight(table, packing, element)},
         {"tokens": "append, $capacityxi32", "history": f"fixed, {max(window - 1, 1)}xi32"},
     )
 

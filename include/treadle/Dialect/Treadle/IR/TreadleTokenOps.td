@@ -16,7 +16,8 @@ def Treadle_EmbeddingOp : Treadle_RowCoreOp<"embedding", [], ["getLookups"]> {
   let description = [{
     y[r, c] = E[ids[r], c]
 
-    In panels the look-up gathers a strided column, so that a tied matrix exists once.
+    The table is plain, or in panels where it is tied to the head's matrix, which so exists
+    once: there the look-up gathers a strided column.
 
     Constraints:
     * (C1) `table` is a matrix V x C and the result has C columns.
