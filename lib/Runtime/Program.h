@@ -195,15 +195,16 @@ enum treadle_program_start {
 
 /// One declared state. It has slot_dims[0] * ... * slot_dims[slot_rank - 1]
 /// slots (one if slot_rank is 0), numbered row-major, for instance (layer,
-/// pass). p = panel_rows rows lie side by side: element e of row r of slot s, of
-/// b bytes, lies at
+/// pass). p = panel_rows rows lie side by side, of each d = panel_depth elements
+/// together: element e of row r of slot s, of b bytes, lies at
 ///
 ///   states + offset + s * slot_stride + (r - r % p) * row_stride
-///     + (e * p + r % p) * b
+///     + ((e / d * p + r % p) * d + e % d) * b
 ///
 /// No two states overlap. slot_stride >= rows * row_stride, with the rows of whole
-/// panels; row_stride >= the bytes of a row, and equal where p > 1; what lies
-/// between is padding, which entry points may write.
+/// panels; row_stride >= the bytes of a row, and where p > 1 those of the row
+/// filled up to a multiple of d; what lies between is padding, which entry points
+/// may write.
 typedef struct treadle_program_state {
   treadle_program_span name; ///< unique within the program
   uint32_t kind;             ///< treadle_program_state_kind
@@ -223,9 +224,11 @@ typedef struct treadle_program_state {
   uint64_t slot_stride;
   uint64_t row_stride;
   uint64_t panel_rows; ///< append: 1, or more for rows side by side; else 1
-  uint64_t lead;       ///< append: rows that OPEN writes, all of its R or 0
-  uint32_t start;      ///< treadle_program_start; ZERO unless fixed
-  int32_t fill;        ///< START_FILL: the value
+  uint64_t
+      panel_depth; ///< elements of a row that lie together; 1 without panels
+  uint64_t lead;   ///< append: rows that OPEN writes, all of its R or 0
+  uint32_t start;  ///< treadle_program_start; ZERO unless fixed
+  int32_t fill;    ///< START_FILL: the value
   /// START_WEIGHTS: where slot 0 begins in the weights' data; further ones
   /// follow at slot_stride, as in the state.
   uint64_t initial;

@@ -52,23 +52,25 @@ uint64_t treadle_live_rows(const treadle_program_state *state,
 
 uint64_t treadle_element_offset(const treadle_program_state *state,
                                 uint64_t slot, uint64_t row, uint64_t element) {
-  uint64_t lane = row % state->panel_rows;
+  uint64_t lane = row % state->panel_rows, depth = state->panel_depth;
+  uint64_t place =
+      (element / depth * state->panel_rows + lane) * depth + element % depth;
   return state->offset + slot * state->slot_stride +
          (row - lane) * state->row_stride +
-         (element * state->panel_rows + lane) *
-             treadle_element_bytes(state->element);
+         place * treadle_element_bytes(state->element);
 }
 
 /// Visits the first `rows` rows of a slot: whole panels are one piece, of the
-/// last one each element of the rows that are there.
+/// last one what lies together of the rows that are there.
 static void visitRows(const treadle_program_state *state, uint64_t slot,
                       uint64_t rows, treadle_piece_visitor visit,
                       void *context) {
   uint64_t rest = rows % state->panel_rows, whole = rows - rest;
   visit(context, treadle_element_offset(state, slot, 0, 0),
         whole * state->row_stride);
-  uint64_t bytes = rest * treadle_element_bytes(state->element);
-  for (uint64_t e = 0; rest && e < treadle_row_elements(state); ++e)
+  uint64_t depth = state->panel_depth;
+  uint64_t bytes = rest * depth * treadle_element_bytes(state->element);
+  for (uint64_t e = 0; rest && e < treadle_row_elements(state); e += depth)
     visit(context, treadle_element_offset(state, slot, whole, e), bytes);
 }
 

@@ -206,7 +206,9 @@ static Expected<treadle_program_state> describeState(StateOp op, SlotLayout plac
   state.rows = type.getKind() == StateKind::fixed ? 1 : type.getShape().front();
   state.offset = place.offset;
   state.slot_stride = place.stride;
-  state.panel_rows = type.getPacking() == Packing::panels ? panelWidth : 1;
+  bool isPacked = type.getPacking() == Packing::panels;
+  state.panel_rows = isPacked ? panelWidth : 1;
+  state.panel_depth = isPacked ? getPanelDepth(type.getElementType()) : 1;
   state.row_stride = getSlotBytes(type) / llvm::alignTo(state.rows, state.panel_rows);
   state.by_turn = op.getByTurn();
   state.lead = op.getLead();
@@ -261,6 +263,7 @@ static Expected<uint32_t> findOrAppend(StateTable &table, StringRef name, uint32
   state.offset = table.bytes;
   state.row_stride = elementBytes;
   state.panel_rows = 1;
+  state.panel_depth = 1;
   state.slot_stride = llvm::alignTo(state.rows * elementBytes, slotAlignment);
   table.bytes += state.slot_stride;
   table.states.push_back(state);

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "StageKernel.h"
+#include "StatePanels.h"
 
 using namespace mlir;
 using namespace treadle;
@@ -17,6 +18,7 @@ static void appendToPanels(StageKernel &kernel, Value rows, Value state, Value p
                            bool isEven) {
   LaneBuilder &b = kernel.builder();
   Value begin = kernel.begin(0), endColumn = kernel.end(1);
+  StatePanels panels(b, state, kernel.extent(1));
   Value lanes = b.index(numLanes), last = b.sub(end, b.index(1));
   Value firstPanel = arith::DivUIOp::create(b, b.add(position, begin), lanes);
   Value endPanel = arith::CeilDivUIOp::create(b, b.add(position, end), lanes);
@@ -37,13 +39,15 @@ static void appendToPanels(StageKernel &kernel, Value rows, Value state, Value p
         block.push_back(b.load(rows, {row, column}, columnMask));
       }
       b.transpose(block);
-      for (int64_t c = 0; c < numLanes; ++c) {
+      // What a word holds behind the last column is 0, as what is not read of the rows.
+      int64_t step = panels.wordColumns();
+      for (int64_t c = 0; c < numLanes; c += step) {
         Value target = b.add(column, b.index(c)), storeMask = mask;
         if (!isEven) {
           Value isThere = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, target, endColumn);
           storeMask = arith::AndIOp::create(b, mask, Value(b.broadcast(isThere)));
         }
-        b.store(block[c], state, {panel, target, b.index(0)}, storeMask);
+        panels.store(ArrayRef(block).slice(c, step), panel, target, storeMask);
       }
     });
   });

@@ -177,11 +177,12 @@ void AttentionEmitter::emitOwnKeys(Lane lane, RegisterBlock block, Value kvHead)
     lanes.push_back(arith::RemUIOp::create(b, places[r], b.index(numLanes)));
   }
   Value origin = b.mul(kvHead, b.index(keyWidth));
+  StatePanels state(b, lane.keys, keyWidth);
   SmallVector<Value> zeros(block.rows * block.heads, b.f32(0.0f));
   ValueRange dots = b.loop(b.index(0), b.index(keyWidth), 1, zeros, [&](Value c, ValueRange sums) {
     SmallVector<Value> next, keys;
     for (int64_t r = 0; r < block.rows; ++r)
-      keys.push_back(b.toFloat(loadScalar(lane.keys, {panels[r], b.add(origin, c), lanes[r]})));
+      keys.push_back(state.loadNumber(panels[r], b.add(origin, c), lanes[r]));
     forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
       auto [memory, place] = queryAt(at(block.row, r), kvHead, at(block.head, h), c);
       Value q = b.toFloat(loadScalar(memory, place));

@@ -107,16 +107,16 @@ void AttentionEmitter::storeScores(Lane lane, QueryPlace query, Value firstKey, 
 SmallVector<Value> AttentionEmitter::multiplyKeys(Lane lane, RegisterBlock block, Value kvHead,
                                                   Value firstPanel, int64_t panels, Value read) {
   Value origin = b.mul(kvHead, b.index(keyWidth));
+  StatePanels state(b, lane.keys, keyWidth);
   auto addColumns = [&](Value column, int64_t count, ValueRange sums) {
     SmallVector<Value> next(sums);
     SmallVector<SmallVector<Value>> keys;
-    for (int64_t n = 0; n < panels; ++n) {
-      SmallVector<Value> place = {at(firstPanel, n), b.add(origin, column), b.index(0)};
-      keys.push_back(scoreProducts.fromPanel(lane.keys, place, count, read));
-    }
+    Value place = b.add(origin, column);
+    for (int64_t n = 0; n < panels; ++n)
+      keys.push_back(scoreProducts.fromPanel(state, at(firstPanel, n), place, count, read));
     if (tileRows == 1)
       for (int64_t n = 0; n < panels; ++n)
-        prefetch(lane.keys, {at(firstPanel, panels + n), b.add(origin, column), b.index(0)});
+        prefetch(lane.keys, state.placeOf(at(firstPanel, panels + n), place));
     forPairs(block, [&](int64_t r, int64_t h, int64_t pair) {
       auto [memory, place] = queryAt(at(block.row, r), kvHead, at(block.head, h), column);
       for (int64_t n = 0; n < panels; ++n) {

@@ -11,7 +11,7 @@
 // taken in the same spans, which are merged in the same order, but of a span all that is
 // known lies in memory between loops, whose iterations have nothing to do with each other:
 //
-//   for panels of keys, halves:    dots[panel, half] = sum of q . k over columns mod 2
+//   for panels of keys, halves:    dots[panel, half] = sum of q . k over every other word
 //   for panels of keys:            scores[panel] = scale * (dots[panel, 0] + dots[panel, 1]) + bias
 //   for heads:                     m = max scores
 //   for panels of keys:            e = exp(scores[panel] - m)
@@ -130,7 +130,8 @@ private:
   ValueShape shape;
   Multiplier scoreProducts, valueProducts;
   int64_t mostAtOnce; // heads that memory is there for
-  int64_t halves;     // of the columns of a key
+  int64_t words;      // of a key: what one load brings
+  int64_t halves;     // of them
   int64_t loadsUnderWay;
   Value queries;                  // [heads][columns], rounded for bf16
   Value partials;                 // [64][heads][16] dot products, or sums of values
@@ -154,7 +155,8 @@ TeamAttention::TeamAttention(StageKernel &kernel, AttentionOp op)
       scoreProducts(kernel, op.getKeys().getType().getElementType()),
       valueProducts(kernel, op.getValues().getType().getElementType()),
       mostAtOnce(llvm::divideCeilSigned(group, llvm::divideCeilSigned(group, mostHeads))),
-      halves(keyWidth % 2 == 0 ? 2 : 1), loadsUnderWay(getLoadsUnderWay(kernel.role())) {
+      words(keyWidth / StatePanels(b, kernel.operand(op.getKeys()), keyWidth).step()),
+      halves(words % 2 == 0 ? 2 : 1), loadsUnderWay(getLoadsUnderWay(kernel.role())) {
   if (kernel.role() == SpanRole::merge)
     return;
   Type f32 = b.getF32Type();
@@ -316,27 +318,29 @@ void TeamAttention::emitDots(Lane lane, const KeySpan &span) {
          [&](Value half) { addDots(lane, span, half, /*isWhole=*/false); });
 }
 
-/// q . k over every other column, for the 16 keys of a panel and all heads.
+/// q . k over every other word, for the 16 keys of a panel and all heads.
 void TeamAttention::addDots(Lane lane, const KeySpan &span, Value half, bool isWhole) {
   Value panel = quotient(half, halves), first = remainder(half, halves);
   Value present = isWhole ? Value() : keysOfPanel(span, panel);
   Value memoryPanel = b.add(quotient(span.origin, numLanes), panel);
   Value origin = b.mul(kvHead, b.index(keyWidth));
-  int64_t columns = keyWidth / halves;
-  int64_t atOnce = std::gcd(columns, loadsUnderWay);
+  StatePanels state(b, lane.keys, keyWidth);
+  int64_t count = words / halves, atOnce = std::gcd(count, loadsUnderWay);
   SmallVector<Value> zeros(heads, b.splat(0.0f));
   ValueRange dots =
-      b.loop(b.index(0), b.index(columns), atOnce, zeros, [&](Value begin, ValueRange before) {
-        SmallVector<Value> places, keys, next(before);
+      b.loop(b.index(0), b.index(count), atOnce, zeros, [&](Value begin, ValueRange before) {
+        SmallVector<Value> columns, keys, next(before);
         for (int64_t i = 0; i < atOnce; ++i) {
-          places.push_back(b.add(b.mul(at(begin, i), b.index(halves)), first));
-          keys.push_back(
-              b.load(lane.keys, {memoryPanel, b.add(origin, places[i]), b.index(0)}, present));
+          Value word = b.add(b.mul(at(begin, i), b.index(halves)), first);
+          Value column = b.mul(word, b.index(state.step()));
+          llvm::append_range(keys, state.load(memoryPanel, b.add(origin, column), present));
+          for (int64_t c = 0; c < state.step(); ++c)
+            columns.push_back(at(column, c));
         }
-        for (int64_t i = 0; i < atOnce; ++i)
+        for (auto [column, lanes] : llvm::zip_equal(columns, keys))
           for (auto [head, sum] : llvm::enumerate(next)) {
-            Value q = memref::LoadOp::create(b, queries, ValueRange{b.index(head), places[i]});
-            sum = b.fma(b.broadcast(q), keys[i], sum);
+            Value q = memref::LoadOp::create(b, queries, ValueRange{b.index(head), column});
+            sum = b.fma(b.broadcast(q), lanes, sum);
           }
         return next;
       });

@@ -15,6 +15,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "StageKernel.h"
+#include "StatePanels.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -80,14 +81,17 @@ Value CopeBiasEmitter::emitGates(Value row, Value head, Value block, Value atten
   Value panel = arith::DivUIOp::create(b, block, b.index(numLanes));
   Value causal = b.maskBelow(b.sub(b.add(positionOf(row), b.index(1)), block));
   Value read = kernel.getOptions().maskedKeys ? causal : Value();
-  ValueRange dot = b.loop(b.index(0), b.index(width), 1, {b.splat(0.0f)},
-                          [&](Value c, ValueRange sum) -> SmallVector<Value> {
-                            Value column = b.add(origin, c);
-                            Value q =
-                                memref::LoadOp::create(b, query, ValueRange{queryRow, column});
-                            Value k = b.load(keys, {panel, column, b.index(0)}, read);
-                            return {b.fma(b.broadcast(q), k, sum[0])};
-                          });
+  StatePanels state(b, keys, width);
+  ValueRange dot =
+      b.loop(b.index(0), b.index(width), state.step(), {b.splat(0.0f)},
+             [&](Value c, ValueRange sums) -> SmallVector<Value> {
+               Value sum = sums[0], column = b.add(origin, c);
+               for (auto [i, k] : llvm::enumerate(state.load(panel, column, read))) {
+                 SmallVector<Value> place = {queryRow, b.add(column, b.index(i))};
+                 sum = b.fma(b.broadcast(memref::LoadOp::create(b, query, place)), k, sum);
+               }
+               return {sum};
+             });
   Value counts = arith::AndIOp::create(b, causal, attended);
   return arith::SelectOp::create(b, counts, emitActivation(b, Activation::sigmoid, dot[0]),
                                  b.splat(0.0f));

@@ -55,8 +55,12 @@ Value Multiplier::pack(ArrayRef<Value> rows) {
   Value words = arith::ExtUIOp::create(b, b.words(), rows[0]);
   if (rows.size() == 1)
     return words;
-  Value odd = arith::ExtUIOp::create(b, b.words(), rows[1]);
-  return arith::OrIOp::create(b, words, Value(arith::ShLIOp::create(b, odd, b.splatWord(16))));
+  return joinHalves(words, arith::ExtUIOp::create(b, b.words(), rows[1]));
+}
+
+/// Words of the low halves of others.
+Value Multiplier::joinHalves(Value even, Value odd) {
+  return arith::OrIOp::create(b, even, Value(arith::ShLIOp::create(b, odd, b.splatWord(16))));
 }
 
 /// The halves of one word where they are included, of the other where not.
@@ -84,32 +88,14 @@ SmallVector<Value> Multiplier::fromWords(Value words) {
   return {b.lowBF16(words), b.highBF16(words)};
 }
 
-SmallVector<Value> Multiplier::fromPanel(Value memory, ValueRange place, int64_t count,
-                                         Value mask) {
-  if (!hasDot || count < depth() || mask) {
-    SmallVector<Value> rows;
-    for (int64_t i = 0; i < count; ++i) {
-      SmallVector<Value> at(place);
-      at.end()[-2] = b.add(at.end()[-2], b.index(i));
-      rows.push_back(b.loadAsIs(memory, at, mask));
-    }
-    return fromWords(pack(rows));
+SmallVector<Value> Multiplier::fromPanel(StatePanels &panels, Value panel, Value column,
+                                         int64_t count, Value mask) {
+  Value words = panels.loadWords(panel, column, mask);
+  if (panels.step() < count) {
+    Value odd = panels.loadWords(panel, b.add(column, b.index(1)), mask);
+    words = joinHalves(words, odd);
   }
-  // A whole line of the cache, whose halves take turns.
-  int64_t outer = place.size() - 2;
-  SmallVector<ReassociationIndices> dims;
-  for (int64_t dim = 0; dim < outer; ++dim)
-    dims.push_back({dim});
-  dims.push_back({outer, outer + 1});
-  SmallVector<Value> at(place.take_front(outer));
-  at.push_back(b.add(b.mul(place[outer], b.index(numLanes)), place[outer + 1]));
-  Value line = vector::LoadOp::create(b, VectorType::get({2 * numLanes}, b.getI16Type()),
-                                      Value(memref::CollapseShapeOp::create(b, memory, dims)), at);
-  SmallVector<int64_t> inTurn;
-  for (int64_t lane = 0; lane < numLanes; ++lane)
-    llvm::append_values(inTurn, lane, numLanes + lane);
-  Value pairs = vector::ShuffleOp::create(b, line, line, inTurn);
-  return {vector::BitCastOp::create(b, b.words(), pairs)};
+  return fromWords(words);
 }
 
 /// The number at `place` + `offset` on all lanes.

@@ -10,6 +10,7 @@
 #define TREADLE_LIB_CONVERSION_STAGESTOVECTOR_MULTIPLIER_H
 
 #include "StageKernel.h"
+#include "StatePanels.h"
 
 namespace treadle {
 
@@ -45,9 +46,9 @@ public:
   mlir::Type wordType() const;
   /// The w of a step from such words.
   llvm::SmallVector<Value> fromWords(Value words);
-  /// The w of a step from `count` vectors that lie in memory one behind the other, in the last two
-  /// dimensions. Lanes that are not in `mask` are not read, if there is one, and are 0.
-  llvm::SmallVector<Value> fromPanel(Value memory, ValueRange place, int64_t count,
+  /// The w of a step from `count` columns of a panel of a state; a missing one is 0. Lanes that are
+  /// not in `mask` are not read, if there is one, and are 0.
+  llvm::SmallVector<Value> fromPanel(StatePanels &panels, Value panel, Value column, int64_t count,
                                      Value mask = {});
 
   /// Words with -0 for the numbers whose i1 in `included` is not set: times 0 it changes no sum.
@@ -63,6 +64,7 @@ public:
                      llvm::ArrayRef<Value> included, Value sum);
 
 private:
+  Value joinHalves(Value even, Value odd);
   Value numberAt(Value memory, ValueRange place, int64_t offset);
   Value pairAt(Value memory, ValueRange place);
   Value dot(Value pair, Value words, Value sum);

@@ -24,17 +24,14 @@ Type treadle::getKernelType(Type type) {
       .Case([&](RankedTensorType tensor) {
         return MemRefType::get(tensor.getShape(), memory(tensor.getElementType()));
       })
-      .Case([&](StateType state) {
-        return MemRefType::get(getStorageShape(state), memory(state.getElementType()));
-      })
-      .Case([&](WeightType weight) {
-        if (weight.getPacking() == Packing::plain)
-          return MemRefType::get(weight.getShape(), memory(weight.getElementType()));
+      .Case<StateType, WeightType>([&](auto reference) {
+        Type element = reference.getElementType();
+        SmallVector<int64_t> shape = getStorageShape(reference);
+        if (reference.getPacking() == Packing::plain)
+          return MemRefType::get(shape, memory(element));
         // k elements side by side make one 32-bit word.
-        SmallVector<int64_t> shape = getStorageShape(weight);
         shape.pop_back();
-        Type word = weight.getElementType().isF32() ? Type(builder.getF32Type())
-                                                    : Type(builder.getI32Type());
+        Type word = element.isF32() ? Type(builder.getF32Type()) : Type(builder.getI32Type());
         return MemRefType::get(shape, word);
       })
       .Default(type);

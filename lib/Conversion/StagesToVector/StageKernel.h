@@ -19,8 +19,8 @@
 namespace treadle {
 
 /// The memory form of a stage operand: dense for tensors, plain weights and states (bf16 as i16),
-/// [N/16][K/k][16] words for panels of weights, [rows/16][columns][16] for those of states. Scalars
-/// stay as they are.
+/// [N/16][K/k][16] words for panels of weights, [rows/16][columns/k][16] for those of states.
+/// Scalars stay as they are.
 mlir::Type getKernelType(mlir::Type type);
 
 /// What a kernel does of a stage: all; or of attention whose spans of keys lie in parts of a tile,

@@ -14,9 +14,9 @@ func.func @rows(%ids: tensor<16xi32>, %mask: tensor<16xi8>, %position: index, %v
   return %x : tensor<16x40xf32>
 }
 
-// Rows turn into lanes: 16 columns of 16 rows, of the last 16 those that are there.
+// Rows turn into lanes: 16 columns of 16 rows, of the last 16 those that are there. Two bf16 make a word.
 // CHECK-LABEL: func.func private @append_0
-// CHECK-SAME: memref<?x40xf32>, %{{.*}}: memref<5x40x16xi16>
+// CHECK-SAME: memref<?x40xf32>, %{{.*}}: memref<5x20x16xi32>
 // CHECK: scf.for
 // CHECK: scf.for
 // CHECK: scf.for
@@ -24,8 +24,9 @@ func.func @rows(%ids: tensor<16xi32>, %mask: tensor<16xi8>, %position: index, %v
 // CHECK: %[[THERE:.*]] = arith.cmpi slt
 // CHECK: %[[LANES:.*]] = vector.broadcast %[[THERE]]
 // CHECK: %[[MASK:.*]] = arith.andi %{{.*}}, %[[LANES]]
-// CHECK: vector.maskedstore %{{.*}}, %[[MASK]], %{{.*}} : memref<5x40x16xi16>
-// CHECK-COUNT-15: vector.maskedstore {{.*}} : memref<5x40x16xi16>
+// CHECK: %[[WORD:.*]] = arith.ori
+// CHECK: vector.maskedstore %{{.*}}, %[[MASK]], %[[WORD]] : memref<5x20x16xi32>
+// CHECK-COUNT-7: vector.maskedstore {{.*}} : memref<5x20x16xi32>
 // CHECK-NOT: vector.maskedstore
 // CHECK: return
 

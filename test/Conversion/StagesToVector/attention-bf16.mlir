@@ -14,9 +14,9 @@ treadle.state @m : !treadle.state<append, 64xi8>
 
 // Two columns of 16 keys are a line of the cache.
 // CHECK: scf.for {{.*}} -> ({{(vector<16xf32>(, )?){16}[)]}} {
-// DOT-COUNT-4: vector.load {{.*}} : memref<4x1024xi16>, vector<32xi16>
+// DOT-COUNT-4: vector.load {{.*}} : memref<4x32x16xi32>, vector<16xi32>
 // DOT-COUNT-16: x86vector.avx512.dot
-// FMA-COUNT-8: vector.load {{.*}} : memref<4x64x16xi16>, vector<16xi16>
+// FMA-COUNT-4: vector.load {{.*}} : memref<4x32x16xi32>, vector<16xi32>
 // FMA-COUNT-32: vector.fma
 // CHECK: scf.yield
 

@@ -44,7 +44,8 @@
 // Rows and slots are padded on purpose, keys lie in panels.
 enum {
   KEY_PANEL = 4,
-  KEY_STRIDE = TOY_WIDTH * 4,
+  KEY_DEPTH = 2,
+  KEY_STRIDE = (TOY_WIDTH + KEY_DEPTH - 1) / KEY_DEPTH * KEY_DEPTH * 4,
   KEY_SLOT = (TOY_CONTEXT + KEY_PANEL) * KEY_STRIDE + 64,
   HALF_STRIDE = 16,
   HALF_SLOT = TOY_CONTEXT * HALF_STRIDE,
@@ -65,8 +66,10 @@ static float *key(void *states, int64_t layer, int64_t pass, int64_t row,
                   int64_t d) {
   int64_t lane = row % KEY_PANEL;
   return (float *)(void *)at(
-      states, KEYS_AT + (layer * TOY_LOOPS + pass) * KEY_SLOT +
-                  (row - lane) * KEY_STRIDE + (d * KEY_PANEL + lane) * 4);
+      states,
+      KEYS_AT + (layer * TOY_LOOPS + pass) * KEY_SLOT +
+          (row - lane) * KEY_STRIDE +
+          ((d / KEY_DEPTH * KEY_PANEL + lane) * KEY_DEPTH + d % KEY_DEPTH) * 4);
 }
 
 static uint16_t *halfRow(void *states, int64_t pass, int64_t row) {
@@ -262,7 +265,8 @@ _Alignas(64) const Image image = {
                          .offset = IDS_AT,
                          .slot_stride = TOY_CONTEXT * 4,
                          .row_stride = 4,
-                         .panel_rows = 1},
+                         .panel_rows = 1,
+                         .panel_depth = 1},
             [TOY_MASK] = {.name = STRING(mask, "mask"),
                           .kind = TREADLE_PROGRAM_STATE_APPEND,
                           .element = TREADLE_PROGRAM_ELEMENT_U8,
@@ -271,7 +275,8 @@ _Alignas(64) const Image image = {
                           .offset = MASK_AT,
                           .slot_stride = TOY_CONTEXT * 2,
                           .row_stride = 2,
-                          .panel_rows = 1},
+                          .panel_rows = 1,
+                          .panel_depth = 1},
             [TOY_KEYS] = {.name = STRING(keys, "keys"),
                           .kind = TREADLE_PROGRAM_STATE_APPEND,
                           .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -284,7 +289,8 @@ _Alignas(64) const Image image = {
                           .offset = KEYS_AT,
                           .slot_stride = KEY_SLOT,
                           .row_stride = KEY_STRIDE,
-                          .panel_rows = KEY_PANEL},
+                          .panel_rows = KEY_PANEL,
+                          .panel_depth = KEY_DEPTH},
             [TOY_HALVES] = {.name = STRING(halves, "halves"),
                             .kind = TREADLE_PROGRAM_STATE_APPEND,
                             .element = TREADLE_PROGRAM_ELEMENT_BF16,
@@ -301,7 +307,8 @@ _Alignas(64) const Image image = {
                             .offset = HALVES_AT,
                             .slot_stride = HALF_SLOT,
                             .row_stride = HALF_STRIDE,
-                            .panel_rows = 1},
+                            .panel_rows = 1,
+                            .panel_depth = 1},
             [TOY_CELL] = {.name = STRING(cell, "cell"),
                           .kind = TREADLE_PROGRAM_STATE_FIXED,
                           .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -314,7 +321,8 @@ _Alignas(64) const Image image = {
                           .offset = CELL_AT,
                           .slot_stride = CELL_STRIDE,
                           .row_stride = CELL_STRIDE,
-                          .panel_rows = 1},
+                          .panel_rows = 1,
+                          .panel_depth = 1},
             [TOY_TAPS] = {.name = STRING(taps, "taps"),
                           .kind = TREADLE_PROGRAM_STATE_RING,
                           .element = TREADLE_PROGRAM_ELEMENT_F32,
@@ -325,7 +333,8 @@ _Alignas(64) const Image image = {
                           .offset = TAPS_AT,
                           .slot_stride = TOY_RING * TAP_STRIDE,
                           .row_stride = TAP_STRIDE,
-                          .panel_rows = 1},
+                          .panel_rows = 1,
+                          .panel_depth = 1},
             [TOY_COUNT] = {.name = STRING(count, "count"),
                            .kind = TREADLE_PROGRAM_STATE_FIXED,
                            .element = TREADLE_PROGRAM_ELEMENT_I32,
@@ -334,7 +343,8 @@ _Alignas(64) const Image image = {
                            .offset = COUNT_AT,
                            .slot_stride = 4,
                            .row_stride = 4,
-                           .panel_rows = 1},
+                           .panel_rows = 1,
+                           .panel_depth = 1},
         },
 #ifdef TOY_GOLDEN
     .golden = {{.ids = SPAN(expected.ids, TOY_GOLDEN_TOKENS),

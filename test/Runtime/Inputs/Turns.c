@@ -256,12 +256,13 @@ enum { STATES = TURNS_STATES };
 #define APPEND(NAME, ELEMENT, LEAD, ROWS, AT, STRIDE, SLOT)                    \
   .name = STRING(NAME, #NAME), .kind = TREADLE_PROGRAM_STATE_APPEND,           \
   .element = TREADLE_PROGRAM_ELEMENT_##ELEMENT, .lead = LEAD, .rows = ROWS,    \
-  .offset = AT, .row_stride = STRIDE, .panel_rows = 1, .slot_stride = SLOT
+  .offset = AT, .row_stride = STRIDE, .panel_rows = 1, .panel_depth = 1,       \
+  .slot_stride = SLOT
 #define FIXED(NAME, ELEMENT, COUNT, AT, SLOT)                                  \
   .name = STRING(NAME, #NAME), .kind = TREADLE_PROGRAM_STATE_FIXED,            \
   .element = TREADLE_PROGRAM_ELEMENT_##ELEMENT, .row_rank = 1,                 \
   .row_dims = {COUNT}, .rows = 1, .offset = AT, .row_stride = SLOT,            \
-  .panel_rows = 1, .slot_stride = SLOT
+  .panel_rows = 1, .panel_depth = 1, .slot_stride = SLOT
 
 // Program.h declares it as bytes.
 extern const Image image __asm__("treadle_program");

@@ -15,7 +15,8 @@ using namespace treadle;
 
 int64_t treadle::getPanelDepth(Type element) { return 32 / element.getIntOrFloatBitWidth(); }
 
-SmallVector<int64_t> treadle::getStorageShape(WeightType type) {
+/// Of a matrix, or of a state's rows.
+template <typename Reference> static SmallVector<int64_t> storageShapeOf(Reference type) {
   if (type.getPacking() == Packing::plain)
     return llvm::to_vector(type.getShape());
   int64_t depth = getPanelDepth(type.getElementType());
@@ -26,12 +27,8 @@ SmallVector<int64_t> treadle::getStorageShape(WeightType type) {
   return shape;
 }
 
-SmallVector<int64_t> treadle::getStorageShape(StateType type) {
-  ArrayRef<int64_t> shape = type.getShape();
-  if (type.getPacking() == Packing::plain)
-    return llvm::to_vector(shape);
-  return {llvm::divideCeilSigned(shape[0], panelWidth), shape[1], panelWidth};
-}
+SmallVector<int64_t> treadle::getStorageShape(WeightType type) { return storageShapeOf(type); }
+SmallVector<int64_t> treadle::getStorageShape(StateType type) { return storageShapeOf(type); }
 
 static int64_t bytesOf(ArrayRef<int64_t> shape, Type element) {
   return llvm::product_of(shape) * (element.getIntOrFloatBitWidth() / 8);

@@ -31,7 +31,7 @@ int64_t getPanelDepth(mlir::Type element);
 
 /// The shape in memory: the logical one of `plain`, ([G])[N/16][K/k][16][k] of `panels`.
 llvm::SmallVector<int64_t> getStorageShape(WeightType type);
-/// The same of a state; its panels are [rows/16][columns][16].
+/// The same of a state, whose panels are [rows/16][columns/k][16][k].
 llvm::SmallVector<int64_t> getStorageShape(StateType type);
 
 /// Bytes of one slot, without the padding to the next.

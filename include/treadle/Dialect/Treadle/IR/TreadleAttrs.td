@@ -25,7 +25,7 @@ def Treadle_Packing : Treadle_Enum<"Packing", "how a weight lies in the packed f
   // Row-major; of weights as in the source: vectors and small tensors.
   I32EnumCase<"plain", 0>,
   // [N/16][K/k][16][k]: 16 output features on lanes, K in order, k = elements per 32 bits.
-  // Of states [rows/16][columns][16]: 16 rows on lanes.
+  // Of states [rows/16][columns/k][16][k]: 16 rows on lanes.
   I32EnumCase<"panels", 1>,
 ]>;
 
