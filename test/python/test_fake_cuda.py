@@ -201,6 +201,29 @@ def test_races(cuda: Cuda) -> None:
         cuda.run("  store float %f, ptr %place", blocks=2)
 
 
+@pytest.mark.parametrize("writer", [0, 1])
+def test_races_with_one_of_two_readers(cuda: Cuda, writer: int) -> None:
+    """Whoever of them reads last: their order is drawn by lot, so it runs a few times."""
+    body = f"""
+  store float %f, ptr addrspace(3) %other
+{BARRIER}
+  %isReader = icmp ult i32 %thread, 2
+  br i1 %isReader, label %read, label %end
+read:
+  %value = load volatile float, ptr addrspace(3) @shared
+  %isWriter = icmp eq i32 %thread, {writer}
+  br i1 %isWriter, label %write, label %end
+write:
+  store volatile float %f, ptr addrspace(3) @shared
+  br label %end
+end:
+  store float %f, ptr %place"""
+    for _ in range(10):
+        with finds("of shared, which thread "):
+            cuda.run(body)
+        cuda.library.fakeCudaReset()
+
+
 SHARED_LOAD = "  %value = load float, ptr addrspace(3) %other\n"
 LOAD = "  %value = load float, ptr %place\n"
 UNWRITTEN = "before anything has written them"
@@ -280,6 +303,17 @@ def test_meeting(cuda: Cuda) -> None:
     cuda.library.fakeCudaReset()
     with finds("waits at a barrier of the warp that it is no member of"):
         cuda.run("  call void @llvm.nvvm.bar.warp.sync(i32 1)\n")
+    # All of them wait, but not at one instruction.
+    for call, meeting in (
+        (BARRIER, "a barrier of the warp"),
+        ("  call void @llvm.nvvm.barrier0()\n", "a barrier of the block"),
+        (shuffle, "a shuffle"),
+        (PRODUCT.replace("ELEMENT", "0"), "a product of the warp"),
+    ):
+        cuda.library.fakeCudaReset()
+        again = re.sub(r"%(?!thread|x|f|place)(\w+)", r"%\1_again", call)
+        with finds(f"waits at {meeting} for others of its warp, of which thread "):
+            cuda.run(some(call, again))
 
 
 # Thread 4 g + t holds rows g and g + 8 of A and column g of B, at K 2 t, 2 t + 1, 2 t + 8 and 2 t + 9. Row g is (g, 1) over

@@ -79,9 +79,10 @@ struct Access {
   uint32_t blockBarriers = 0, warpBarriers = 0;
 };
 
-/// The last accesses of one byte.
+/// The last accesses of one byte. Of reads, those of two threads: one that writes there may be one
+/// of them.
 struct Trace {
-  Access write, read;
+  Access write, read, otherRead;
 };
 
 /// One piece of the device's memory. Its address is one that the host cannot use.
@@ -221,11 +222,11 @@ unsigned currentThreadOfAll();
 unsigned currentSlot();
 unsigned currentBarriers();
 
-/// Waits for the whole warp. The last one to come runs `exchange` with what each thread has
-/// brought.
-void meetWarp(void *brought, void (*exchange)(void *const *brought));
+/// Waits for the whole warp, all at the same site: a call of the module, by a number of its own.
+/// The last one to come runs `exchange` with what each thread has brought, if that is not null.
+void meetWarp(uint32_t site, void *brought, void (*exchange)(void *const *brought));
 
-/// The same for a group of four warps, all at the same site.
+/// The same for a group of four warps.
 void meetGroup(uint32_t site, void *brought, void (*exchange)(void *const *brought));
 
 /// Waits for somebody to say `goOn` to the thread.
@@ -298,8 +299,8 @@ void requireArrivals(SharedPlace place, uint64_t bytes, llvm::function_ref<std::
 /// The sums of a thread are replaced.
 void multiplyInGroup(uint32_t rows, float *sums, uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
                      uint64_t descriptor, uint32_t site);
-void fenceWarp();
-void waitForProducts(uint32_t count, float *sums);
+void fenceWarp(uint32_t site);
+void waitForProducts(uint32_t count, float *sums, uint32_t site);
 void *findGroupFunction(const std::string &name);
 
 /// Of threads of all that are there.

@@ -59,10 +59,10 @@ static void replaceWithSums(CallInst &call, const char *name, uint32_t count,
   call.eraseFromParent();
 }
 
-/// {values} asm(values)  =>  call @fake.fenceWarp(), values
-static void replaceFence(CallInst &call) {
+/// {values} asm(values)  =>  call @fake.fenceWarp(site), values
+static void replaceFence(CallInst &call, uint32_t site) {
   IRBuilder<> b(&call);
-  callOwn(b, "fake.fenceWarp", {});
+  callOwn(b, "fake.fenceWarp", {b.getInt32(site)});
   Value *result = PoisonValue::get(call.getType());
   for (unsigned i = 0; i < call.arg_size(); ++i)
     result = b.CreateInsertValue(result, call.getArgOperand(i), i);
@@ -86,11 +86,11 @@ static Error replace(CallInst &call, uint32_t site) {
     return Error::success();
   }
   if (text == ptx::fenceRegisters && call.getType()->isStructTy()) {
-    replaceFence(call);
+    replaceFence(call, site);
     return Error::success();
   }
   if (text == ptx::waitForProducts && call.getType()->isStructTy()) {
-    replaceWithSums(call, "fake.waitForProducts", uint32_t(operands.size()), {});
+    replaceWithSums(call, "fake.waitForProducts", uint32_t(operands.size()), {b.getInt32(site)});
     return Error::success();
   }
   for (int64_t rows : ptx::productRows)

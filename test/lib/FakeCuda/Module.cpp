@@ -128,17 +128,34 @@ private:
 };
 } // namespace
 
-/// Gives what only a GPU has the driver's functions.
+/// Gives what only a GPU has the driver's functions. What threads do together is told the site of
+/// the call:
+///
+///   call @llvm.nvvm.x(operands)  =>  call @fake.llvm.nvvm.x(operands[, site])
 static Error replaceIntrinsics(llvm::Module &module) {
+  uint32_t site = 0;
+  Type *word = Type::getInt32Ty(module.getContext());
   for (Function &function : make_early_inc_range(module)) {
     if (!function.isDeclaration() || !function.getName().starts_with("llvm.nvvm."))
       continue;
     std::string name = function.getName().str();
     if (!function.use_empty() && !findFunction(name))
       return makeError("the intrinsic " + name + ", which this driver does not know");
-    Function *own = Function::Create(function.getFunctionType(), Function::ExternalLinkage,
-                                     "fake." + name, module);
-    function.replaceAllUsesWith(own);
+    FunctionType *type = function.getFunctionType();
+    SmallVector<Type *> types(type->params());
+    if (function.isConvergent())
+      types.push_back(word);
+    Function *own = Function::Create(FunctionType::get(type->getReturnType(), types, false),
+                                     Function::ExternalLinkage, "fake." + name, module);
+    for (User *user : make_early_inc_range(function.users())) {
+      auto *call = cast<CallInst>(user);
+      SmallVector<Value *> operands(call->args());
+      if (function.isConvergent())
+        operands.push_back(ConstantInt::get(word, site++));
+      IRBuilder<> b(call);
+      call->replaceAllUsesWith(b.CreateCall(own, operands));
+      call->eraseFromParent();
+    }
     function.eraseFromParent();
   }
   return Error::success();

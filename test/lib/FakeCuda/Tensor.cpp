@@ -74,9 +74,9 @@ static void multiplyWarp(void *const *warp) {
 }
 
 static Four multiply(uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
-                     Four sums) {
+                     Four sums, uint32_t site) {
   Fragments fragments{{a0, a1, a2, a3}, {b0, b1}, {sums[0], sums[1], sums[2], sums[3]}};
-  meetWarp(&fragments, multiplyWarp);
+  meetWarp(site, &fragments, multiplyWarp);
   return Four{fragments.sums[0], fragments.sums[1], fragments.sums[2], fragments.sums[3]};
 }
 
@@ -147,20 +147,20 @@ void *fake::findTensorFunction(const std::string &name) {
   return found == functions.end() ? nullptr : found->second;
 }
 
-/// call {f32 x 4} @llvm.nvvm.mma(i32 x 6, f32 x 4)  =>  call <4 x f32> @fake.multiply(i32 x 6, <4 x
-/// f32>)
-static void replaceProduct(CallInst &call) {
+/// call {f32 x 4} @llvm.nvvm.mma(i32 x 6, f32 x 4)
+///   =>  call <4 x f32> @fake.multiply(i32 x 6, <4 x f32>, site)
+static void replaceProduct(CallInst &call, uint32_t site) {
   IRBuilder<> b(&call);
   auto *four = FixedVectorType::get(b.getFloatTy(), 4);
   SmallVector<Type *> types(6, b.getInt32Ty());
-  types.push_back(four);
+  types.append({four, b.getInt32Ty()});
   FunctionCallee own =
       call.getModule()->getOrInsertFunction("fake.multiply", FunctionType::get(four, types, false));
   SmallVector<Value *> arguments(call.args().begin(), call.args().begin() + 6);
   Value *sums = PoisonValue::get(four), *result = PoisonValue::get(call.getType());
   for (unsigned i = 0; i < 4; ++i)
     sums = b.CreateInsertElement(sums, call.getArgOperand(6 + i), i);
-  arguments.push_back(sums);
+  arguments.append({sums, b.getInt32(site)});
   Value *made = b.CreateCall(own, arguments);
   for (unsigned i = 0; i < 4; ++i)
     result = b.CreateInsertValue(result, b.CreateExtractElement(made, i), i);
@@ -207,7 +207,7 @@ void fake::replaceTensorCode(llvm::Module &module) {
       StringRef name = callee ? callee->getName() : "";
       auto *rounding = dyn_cast<FPTruncInst>(&instruction);
       if (name == "llvm.nvvm.mma.m16n8k16.row.col.bf16")
-        replaceProduct(*call);
+        replaceProduct(*call, site++);
       else if (name.starts_with("llvm.nvvm.cp.async.cg.shared.global.16"))
         replaceCopy(*call, site++);
       else if (rounding && rounding->getType()->getScalarType()->isBFloatTy() &&

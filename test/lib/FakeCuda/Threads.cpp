@@ -40,6 +40,7 @@ struct Thread {
   bool isDone;
   /// What it waits at, and what it has brought and gets.
   Meeting meeting;
+  uint32_t site;    ///< of the call
   uint32_t members; ///< of its warp; 0: does not wait
   uint32_t value, source, result;
   void *brought;
@@ -167,15 +168,25 @@ static unsigned sourceLane(unsigned lane, uint32_t source, uint32_t segments) {
   return from <= ((lane & mask) | (clamp & ~mask)) ? from : lane;
 }
 
+/// A warp runs what it does together as one instruction.
+static void requireSameSite(unsigned other) {
+  const Thread &self = block.threads[block.current], &thread = block.threads[other];
+  if (thread.site != self.site)
+    fail("waits at " + std::string(nameOf(self.meeting)) +
+         " for others of its warp, of which thread " + std::to_string(other) +
+         " waits at another one");
+}
+
 /// Waits for the members of the warp, and exchanges values with them; the last one to come does so
 /// by `exchange`, if there is one.
-static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t source,
-                     llvm::function_ref<void(unsigned first)> exchange = nullptr) {
+static uint32_t meet(Meeting meeting, uint32_t site, uint32_t members, uint32_t value,
+                     uint32_t source, llvm::function_ref<void(unsigned first)> exchange = nullptr) {
   unsigned lane = block.current % warpThreads, first = block.current - lane;
   Thread &self = block.threads[block.current];
   if (!(members >> lane & 1))
     fail("waits at " + std::string(nameOf(meeting)) + " that it is no member of");
   self.meeting = meeting;
+  self.site = site;
   self.members = members;
   self.value = value;
   self.source = source;
@@ -189,7 +200,10 @@ static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t
       fail("waits at " + std::string(nameOf(meeting)) +
            " for others of its warp, of which thread " + std::to_string(first + other) +
            " waits at " + nameOf(thread.meeting));
-    arrived += thread.members == members;
+    if (thread.members != members)
+      continue;
+    requireSameSite(first + other);
+    ++arrived;
   }
   if (arrived != unsigned(__builtin_popcount(members))) {
     giveWay();
@@ -217,24 +231,30 @@ static uint32_t meet(Meeting meeting, uint32_t members, uint32_t value, uint32_t
   return self.result;
 }
 
-static void warpBarrier(uint32_t members) { meet(Meeting::warpBarrier, members, 0, 0); }
+static void warpBarrier(uint32_t members, uint32_t site) {
+  meet(Meeting::warpBarrier, site, members, 0, 0);
+}
 
-static uint32_t shuffleWord(uint32_t members, uint32_t value, uint32_t source, uint32_t segments) {
-  return meet(Meeting::shuffle, members, value,
+static uint32_t shuffleWord(uint32_t members, uint32_t value, uint32_t source, uint32_t segments,
+                            uint32_t site) {
+  return meet(Meeting::shuffle, site, members, value,
               sourceLane(block.current % warpThreads, source, segments));
 }
 
-static float shuffleFloat(uint32_t members, float value, uint32_t source, uint32_t segments) {
+static float shuffleFloat(uint32_t members, float value, uint32_t source, uint32_t segments,
+                          uint32_t site) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
-  bits = shuffleWord(members, bits, source, segments);
+  bits = shuffleWord(members, bits, source, segments, site);
   std::memcpy(&value, &bits, sizeof bits);
   return value;
 }
 
-void fake::meetWarp(void *brought, void (*exchange)(void *const *brought)) {
+void fake::meetWarp(uint32_t site, void *brought, void (*exchange)(void *const *brought)) {
   block.threads[block.current].brought = brought;
-  meet(Meeting::exchange, ~0u, 0, 0, [&](unsigned first) {
+  meet(Meeting::exchange, site, ~0u, 0, 0, [&](unsigned first) {
+    if (!exchange)
+      return;
     void *ofWarp[warpThreads];
     for (unsigned lane = 0; lane < warpThreads; ++lane)
       ofWarp[lane] = block.threads[first + lane].brought;
@@ -250,7 +270,7 @@ void fake::meetGroup(uint32_t site, void *brought, void (*exchange)(void *const 
   Thread &self = block.threads[block.current];
   self.meeting = Meeting::group;
   self.members = ~0u;
-  self.value = site;
+  self.site = site;
   self.brought = brought;
   void *ofGroup[groupThreads];
   for (unsigned i = 0; i < groupThreads; ++i) {
@@ -258,7 +278,7 @@ void fake::meetGroup(uint32_t site, void *brought, void (*exchange)(void *const 
     ofGroup[i] = thread.brought;
     if (thread.isDone || !thread.members || thread.meeting != Meeting::group)
       continue;
-    if (thread.value != site)
+    if (thread.site != site)
       fail("multiplies in a warp group of which thread " + std::to_string(first + i) +
            " is at another product");
     ++arrived;
@@ -283,11 +303,16 @@ void fake::waitForPhase() {
 
 void fake::goOn(unsigned thread) { block.ready.push_back(thread); }
 
-static void blockBarrier() {
+static void blockBarrier(uint32_t site) {
   Thread &self = block.threads[block.current];
   self.meeting = Meeting::barrier;
+  self.site = site;
   // Others of its warp may meet without it.
   self.members = 1u << block.current % warpThreads;
+  unsigned first = block.current / warpThreads * warpThreads;
+  for (unsigned i = first; i < std::min(first + warpThreads, block.numThreads); ++i)
+    if (block.threads[i].members && block.threads[i].meeting == Meeting::barrier)
+      requireSameSite(i);
   if (++block.atBarrier != block.numThreads)
     return giveWay();
   block.atBarrier = 0;
@@ -300,10 +325,10 @@ static void blockBarrier() {
       block.ready.push_back(i);
   }
 }
-static void blockBarrierOf(uint32_t number) {
+static void blockBarrierOf(uint32_t number, uint32_t site) {
   if (number)
     fail("waits at barrier " + std::to_string(number) + ", of which this driver knows 0 alone");
-  blockBarrier();
+  blockBarrier(site);
 }
 
 unsigned fake::currentThread() { return block.current; }
@@ -438,12 +463,16 @@ static bool trace(Trace *traces, uint8_t *written, uint64_t bytes, bool isWrite,
   for (uint64_t i = 0; i < bytes; ++i) {
     if (!isOrdered(traces[i].write, isShared))
       race(traces[i].write, "written");
-    if (isWrite && !isOrdered(traces[i].read, isShared))
-      race(traces[i].read, "read");
+    for (const Access &read : {traces[i].read, traces[i].otherRead})
+      if (isWrite && !isOrdered(read, isShared))
+        race(read, "read");
     if (!isWrite && !written[i])
       fail("reads " + where() + ", before anything has written them");
     written[i] = true;
     isCrossing |= isOfAnother(traces[i].write) || (isWrite && isOfAnother(traces[i].read));
+    if (!isWrite &&
+        (traces[i].read.thread != access.thread || traces[i].read.block != access.block))
+      traces[i].otherRead = traces[i].read;
     (isWrite ? traces[i].write : traces[i].read) = access;
   }
   return isCrossing;

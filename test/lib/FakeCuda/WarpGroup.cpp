@@ -197,22 +197,18 @@ void fake::multiplyInGroup(uint32_t rows, float *sums, uint32_t a0, uint32_t a1,
   meetGroup(site, &operands, multiplyGroup);
 }
 
-static void meetWarpAlone() {
-  meetWarp(nullptr, [](void *const *) {});
-}
-
-void fake::fenceWarp() {
-  meetWarpAlone();
+void fake::fenceWarp(uint32_t site) {
+  meetWarp(site, nullptr, nullptr);
   fenceRegisters(true);
 }
 
-static void commit() {
-  meetWarpAlone();
+static void commit(uint32_t site) {
+  meetWarp(site, nullptr, nullptr);
   ++products[currentThreadOfAll()].groups;
 }
 
-void fake::waitForProducts(uint32_t count, float *sums) {
-  meetWarpAlone();
+void fake::waitForProducts(uint32_t count, float *sums, uint32_t site) {
+  meetWarp(site, nullptr, nullptr);
   unsigned thread = currentThreadOfAll();
   Products &own = products[thread];
   auto isDone = [&](uint32_t group) { return group < own.groups; };
