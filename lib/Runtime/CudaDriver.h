@@ -72,7 +72,6 @@ typedef struct treadle_cuda_update {
   F(cuMemGetInfo_v2, (size_t *free, size_t *total))                            \
   F(cuMemAlloc_v2, (treadle_cuda_address * address, size_t size))              \
   F(cuMemFree_v2, (treadle_cuda_address address))                              \
-  F(cuMemcpyHtoD_v2, (treadle_cuda_address to, const void *from, size_t size)) \
   F(cuMemcpyHtoDAsync_v2,                                                      \
     (treadle_cuda_address to, const void *from, size_t size, void *stream))    \
   F(cuMemcpyDtoHAsync_v2,                                                      \

@@ -215,6 +215,20 @@ void treadle_cuda_describe_memory(const treadle_cuda_driver *driver,
       (uint64_t)total / mebi);
 }
 
+/// Copies from the host, in a stream of its own: streams of sessions are not ordered
+/// behind the default one, in which the last bytes may still be on their way when a
+/// copy without a stream returns, and whoever captures may refuse that one.
+static bool upload(Opening *opening, treadle_cuda_address to, const void *from,
+                   uint64_t bytes) {
+  void *stream;
+  if (!CALL(cuStreamCreate, &stream, TREADLE_CUDA_NON_BLOCKING))
+    return false;
+  bool done = CALL(cuMemcpyHtoDAsync_v2, to, from, bytes, stream) &&
+              CALL(cuStreamSynchronize, stream);
+  opening->cuda->driver.cuStreamDestroy_v2(stream);
+  return done;
+}
+
 static treadle_status copyWeights(Opening *opening,
                                   const treadle_model *model) {
   treadle_cuda *cuda = opening->cuda;
@@ -230,7 +244,7 @@ static treadle_status copyWeights(Opening *opening,
     return TREADLE_STATUS_OUT_OF_MEMORY;
   }
   if (!succeeds(opening, result, "cuMemAlloc_v2") ||
-      !CALL(cuMemcpyHtoD_v2, cuda->weights, model->weights, bytes))
+      !upload(opening, cuda->weights, model->weights, bytes))
     return TREADLE_STATUS_DEVICE;
   return TREADLE_STATUS_OK;
 }

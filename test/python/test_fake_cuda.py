@@ -276,8 +276,7 @@ def test_written_memory(cuda: Cuda) -> None:
     ways = {
         "fill of bytes": lambda to: cuda.fill(to),
         "fill of words": lambda to: cuda.call("cuMemsetD32Async", to, 0, FLOATS, cuda.stream),
-        "copy from the host": lambda to: cuda.call("cuMemcpyHtoD_v2", to, floats, 4 * FLOATS),
-        "copy in a stream": lambda to: cuda.call("cuMemcpyHtoDAsync_v2", to, floats, 4 * FLOATS, cuda.stream),
+        "copy from the host": lambda to: cuda.call("cuMemcpyHtoDAsync_v2", to, floats, 4 * FLOATS, cuda.stream),
         "copy on the device": lambda to: cuda.call("cuMemcpyDtoDAsync_v2", to, cuda.buffer, 4 * FLOATS, cuda.stream),
         "kernel": lambda to: cuda.run("  store float %f, ptr %place", address=to.value),
     }

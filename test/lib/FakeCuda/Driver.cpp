@@ -491,13 +491,6 @@ static void write(Piece to, const void *from, size_t size) {
   std::memset(to.written, true, size);
 }
 
-int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
-  BEGIN("cuMemcpyHtoD_v2", true);
-  Piece place = memory.find(to, size);
-  write(place, from, size);
-  return place ? success : invalidValue;
-}
-
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size, void *handle) {
   BEGIN("cuMemcpyHtoDAsync_v2", true);
   Stream *stream = streamOf(handle);
