@@ -114,15 +114,20 @@ static Expected<std::string> printPTX(llvm::Module &module, llvm::TargetMachine 
 }
 
 /// All threads of a warp take part in its products, and in what inline PTX does. LLVM does not know
-/// that, and might move one to where only those go who need its result.
+/// that, and might move one to where only those go who need its result. Nor does it know of a
+/// function what its threads meet at: all are said to have something, which LLVM takes back where
+/// there is nothing.
 static void keepWarpsTogether(llvm::Module &module) {
-  for (llvm::Function &function : module)
+  for (llvm::Function &function : module) {
+    if (!function.isDeclaration())
+      function.setConvergent();
     for (llvm::Instruction &instruction : llvm::instructions(function))
       if (auto *call = dyn_cast<llvm::CallBase>(&instruction)) {
         const llvm::Function *callee = call->getCalledFunction();
         if (call->isInlineAsm() || (callee && callee->getName().starts_with("llvm.nvvm.mma.")))
           call->setConvergent();
       }
+  }
 }
 
 /// Optimised, and without calls of what is not there.
