@@ -1,15 +1,17 @@
 """Makes a folder that a machine with a GPU can run without a compiler or Python: suite.py FOLDER.
 
-It holds a library of a tiny model for each family and dtype, with code for the CPU and for GPUs of LEVELS and a vector of
-the float64 reference that `treadle-run --selftest` compares with; MiniAxion-0.9M with random weights, to be measured;
-treadle-run; and `run`, which runs all of them (docs/HowTo/Measure.md).
+It holds a library of a tiny model for each family and dtype, and of a wider one, with code for the CPU and for GPUs of
+LEVELS and a vector of the float64 reference that `treadle-run --selftest` compares with; MiniAxion-0.9M with random weights,
+to be measured; treadle-run; and `run`, which runs all of them (docs/HowTo/Measure.md).
 """
 
 import argparse
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,10 @@ LEVELS = "sm_80,sm_90a"
 DTYPES = ("f32", "bf16")
 TOKENS = 40
 MEASURED = ROOT / "models/miniaxion/0.9m.json"
+# What tiny models have not: enough rows and outputs for the largest tiles of products on tensor cores, and a context of
+# several spans of keys, which a decode step gives to blocks of their own. The self-test runs some more tokens than rows.
+WIDE = {"intermediate_size": 1792, "max_position_embeddings": 1024}
+WIDE_ROWS = "1,16,640"
 # What the GPU's kernels are made from differs from the CPU's where that multiplies bf16 by itself.
 CPU = "x86-64-v3"
 
@@ -48,26 +54,33 @@ def write_golden(case: Case, weights: Path, dtype: str, out: Path) -> None:
     save_file(vector, out)
 
 
+def write_library(case: Case, dtype: str, folder: Path, name: str, **options: Any) -> None:
+    """The library of a case, with a vector of the reference."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / name  # which names the model
+        home.mkdir()
+        config, weights = case.write(home)
+        golden = home / "golden.safetensors"
+        write_golden(case, weights, dtype, golden)
+        treadle.compile(config, weights=weights, out=folder / f"{name}.so", dtype=dtype, golden=golden, **options)
+
+
 def make(folder: Path, levels: str, families: list[str], rows: str | None, build: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options = {"target": "cpu,cuda", "gpu": levels, "cpu": CPU, "rows": rows, "library": build / "lib/libTreadle.so"}
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
+    for dtype in DTYPES:
         for family in families:
-            case = FAMILIES[family].CASES[0]
-            for dtype in DTYPES:
-                home = scratch / f"{family}-{dtype}"  # which names the model
-                home.mkdir()
-                config, weights = case.write(home)
-                golden = home / "golden.safetensors"
-                write_golden(case, weights, dtype, golden)
-                out = folder / f"{family}-{dtype}.so"
-                treadle.compile(config, weights=weights, out=out, dtype=dtype, golden=golden, **options)
-        if levels != "emulated":
-            treadle.random_weights(MEASURED, scratch / "w.safetensors")
-            for dtype in DTYPES:
-                out = folder / f"bench-{MEASURED.parent.name}-{MEASURED.stem}-{dtype}.so"
-                treadle.compile(MEASURED, weights=scratch / "w.safetensors", out=out, dtype=dtype, **options)
+            write_library(FAMILIES[family].CASES[0], dtype, folder, f"{family}-{dtype}", **options)
+        if levels == "emulated":
+            continue
+        tiny = FAMILIES["llama"].CASES[0]
+        wide = replace(tiny, config=tiny.config | WIDE, context=WIDE["max_position_embeddings"])
+        write_library(wide, dtype, folder, f"llama-wide-{dtype}", **options | {"rows": WIDE_ROWS})
+        with tempfile.TemporaryDirectory() as scratch:
+            weights = Path(scratch) / "w.safetensors"
+            treadle.random_weights(MEASURED, weights)
+            out = folder / f"bench-{MEASURED.parent.name}-{MEASURED.stem}-{dtype}.so"
+            treadle.compile(MEASURED, weights=weights, out=out, dtype=dtype, **options)
     shutil.copy(build / "bin/treadle-run", folder)
     shutil.copy(Path(__file__).with_name("run"), folder)
 

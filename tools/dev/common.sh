@@ -8,3 +8,6 @@ step() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
 
 # fail <what> <what to do>: one line, and out.
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Where the CUDA toolkit's assembler may be, if nowhere else: its own place, or that of tools/dev/setup.
+export PATH=$PATH:/usr/local/cuda/bin:$PWD/build/cuda/nvidia/cu13/bin
