@@ -207,26 +207,22 @@ void treadle_cuda_pull(treadle_session *session, uint64_t offset,
            bytes);
 }
 
-/// Calls `move` for each slot of a state that is in use. Of the last panel it takes
-/// the rows that are not live as well: they may hold anything.
-static void moveState(treadle_session *session, size_t index,
-                      void (*move)(treadle_session *, uint64_t, uint64_t)) {
-  const treadle_program_state *state = &treadle_states()[index];
-  const uint64_t rows = treadle_live_rows(state, session->place);
-  const uint64_t p = state->panel_rows, whole = (rows + p - 1) / p * p;
-  const uint64_t slots = treadle_slot_count(state);
-  for (uint64_t slot = 0; slot < slots; ++slot)
-    if (treadle_slot_is_live(state, slot, session->loops))
-      move(session, treadle_element_offset(state, slot, 0, 0),
-           whole * state->row_stride);
+static void pushPiece(void *context, uint64_t offset, uint64_t bytes) {
+  treadle_cuda_push(context, offset, bytes);
+}
+
+static void pullPiece(void *context, uint64_t offset, uint64_t bytes) {
+  treadle_cuda_pull(context, offset, bytes);
 }
 
 void treadle_cuda_push_state(treadle_session *session, size_t index) {
-  moveState(session, index, treadle_cuda_push);
+  treadle_visit_slots(&treadle_states()[index], session->loops, session->place,
+                      pushPiece, session);
 }
 
 void treadle_cuda_pull_state(treadle_session *session, size_t index) {
-  moveState(session, index, treadle_cuda_pull);
+  treadle_visit_slots(&treadle_states()[index], session->loops, session->place,
+                      pullPiece, session);
 }
 
 void treadle_cuda_poison(treadle_session *session, treadle_cuda_address to,

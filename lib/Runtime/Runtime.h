@@ -251,6 +251,12 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
                           treadle_place place, treadle_piece_visitor visit,
                           void *context);
 
+/// Visits a state's slots that are in use, each as one piece: of the last panel it
+/// takes the rows that are not live as well, which may hold anything.
+void treadle_visit_slots(const treadle_program_state *state, int32_t loops,
+                         treadle_place place, treadle_piece_visitor visit,
+                         void *context);
+
 /// How many bytes treadle_visit_states visits.
 uint64_t treadle_live_bytes(enum treadle_state_filter filter, int32_t loops,
                             treadle_place place);

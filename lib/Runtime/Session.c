@@ -370,8 +370,11 @@ treadle_status treadle_session_fork(treadle_session *session,
   if (status != TREADLE_STATUS_OK)
     return status;
   StatePair pair = {*copy, session};
-  treadle_visit_states(TREADLE_ALL_STATES, session->loops, session->place,
-                       copyPiece, &pair);
+  const treadle_program_state *state = treadle_states();
+  const treadle_program_state *end = state + treadle_header()->states.count;
+  for (; state != end; ++state)
+    treadle_visit_slots(state, session->loops, session->place, copyPiece,
+                        &pair);
   (*copy)->place = session->place;
   (*copy)->forgotten = session->forgotten;
   status = treadle_finish(*copy);

@@ -91,6 +91,18 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
   }
 }
 
+void treadle_visit_slots(const treadle_program_state *state, int32_t loops,
+                         treadle_place place, treadle_piece_visitor visit,
+                         void *context) {
+  const uint64_t rows = treadle_live_rows(state, place);
+  const uint64_t p = state->panel_rows, whole = (rows + p - 1) / p * p;
+  const uint64_t slots = treadle_slot_count(state);
+  for (uint64_t slot = 0; slot < slots; ++slot)
+    if (treadle_slot_is_live(state, slot, loops))
+      visit(context, treadle_element_offset(state, slot, 0, 0),
+            whole * state->row_stride);
+}
+
 static void addBytes(void *context, uint64_t offset, uint64_t bytes) {
   (void)offset;
   *(uint64_t *)context += bytes;

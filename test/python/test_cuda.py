@@ -249,6 +249,17 @@ def test_going_back_gives_the_same_bits(compiled: Compiled, cuda: treadle.Model)
     assert through.save() == blob and same(through.forward(*last), expected)
 
 
+@pytest.mark.parametrize("compiled", ["llama-f32"], indirect=True)
+def test_a_fork_is_a_copy_of_each_slot(compiled: Compiled, cuda: treadle.Model, driver: Driver) -> None:
+    """However many rows the last panel of keys has, whose columns do not follow each other."""
+    session = cuda.session(loops=compiled.loops)
+    session.forward(IDS[:5], logits="none")
+    before = driver.calls("cuMemcpyDtoDAsync_v2")
+    session.fork()
+    slots = 2 + 2 * compiled.case.config["num_hidden_layers"]  # ids and mask, keys and values
+    assert driver.calls("cuMemcpyDtoDAsync_v2") - before == slots
+
+
 def test_launches_give_the_bits_of_one_launch(compiled: Compiled, driver: Driver) -> None:
     """Decode as a grid of one block and of several, and stage by stage as a graph."""
     ids, mask = tokens(compiled.case)
