@@ -42,9 +42,9 @@ void BulkCopies::call(StringRef text, StringRef constraints, ValueRange operands
 }
 
 void BulkCopies::begin() {
-  Value one = arith::ConstantOp::create(b, b.getI32IntegerAttr(1)); // the thread that expects
+  Value arrivals = arith::ConstantOp::create(b, b.getI32IntegerAttr(int32_t(askers)));
   for (int64_t i = 0; i < barriers; ++i)
-    NVVM::MBarrierInitOp::create(b, barrierAt(arith::ConstantIndexOp::create(b, i)), one,
+    NVVM::MBarrierInitOp::create(b, barrierAt(arith::ConstantIndexOp::create(b, i)), arrivals,
                                  /*predicate=*/Value());
 }
 

@@ -14,8 +14,9 @@
 namespace treadle {
 
 /// Builds code that brings pieces of memory to a block's workgroup memory, on an sm_90 or later:
-/// one thread asks for them, and what comes is counted by an mbarrier in that memory, of which
-/// there is one for each piece under way. Addresses are indices.
+/// what comes is counted by an mbarrier in that memory, of which there is one for each piece under
+/// way. Some threads ask for parts of a piece, each of which says how much its part is. Addresses
+/// are indices.
 class BulkCopies {
 public:
   using Value = mlir::Value;
@@ -23,8 +24,9 @@ public:
   static constexpr int64_t barrierBytes = 8;
 
   /// Of `barriers` mbarriers, the first of which is at `address`, on a border of 8 bytes.
-  BulkCopies(mlir::ImplicitLocOpBuilder &builder, Value address, int64_t barriers)
-      : b(builder), address(address), barriers(barriers) {}
+  /// So many threads ask for parts.
+  BulkCopies(mlir::ImplicitLocOpBuilder &builder, Value address, int64_t barriers, int64_t askers)
+      : b(builder), address(address), barriers(barriers), askers(askers) {}
 
   /// By one thread, before and after everything else; others learn of it by a barrier, and copies
   /// by a fence.
@@ -34,7 +36,7 @@ public:
   /// groups that come behind the next barrier.
   void fence();
 
-  /// By one thread: in the next phase of an mbarrier so many bytes come, a multiple of 16.
+  /// By each that asks: in the next phase of an mbarrier so many bytes come, a multiple of 16.
   void expect(Value number, Value bytes);
   /// They do: on borders of 16 bytes, at both ends.
   void copy(Value to, Value from, Value bytes, Value number);
@@ -49,7 +51,7 @@ private:
 
   mlir::ImplicitLocOpBuilder &b;
   Value address;
-  int64_t barriers;
+  int64_t barriers, askers;
 };
 
 /// The address of an element of memory (index), `place` elements behind the first one; all of them

@@ -51,7 +51,7 @@ public:
       : BlockMultiplier(op, threads, builder, mapping, KernelOp::blockWords),
         rowsOfGroup(getRowsOfGroup(op, threads)), warpGroup(builder, rowsOfGroup),
         copies(builder, addressOf(index(KernelOp::stagedBlocks * placeWords)),
-               KernelOp::stagedBlocks) {
+               KernelOp::stagedBlocks, mostPanels) {
     assert(blocks >= ahead && "blocks to begin with are there");
     assert(mostPanels * mostRows * panelWidth <= KernelOp::stagedBlocks * placeWords &&
            "sums lie in front of the mbarriers");
@@ -59,7 +59,14 @@ public:
     Value nth = warpGroup.getGroup();
     panel = add(mul(rem(nth, groupsOfPanels), WarpGroup::panels), warpGroup.getPanel());
     firstRowOfGroup = mul(div(nth, groupsOfPanels), rowsOfGroup);
-    isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, core.getThread(), index(0));
+    auto isEqual = [&](Value x, Value y) -> Value {
+      return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, y);
+    };
+    isFirst = isEqual(core.getThread(), index(0));
+    asks = isEqual(rem(core.getThread(), TensorCore::warpThreads), index(0));
+    assert(mostPanels <= warps && "each panel has a warp to ask for it");
+    if (mostPanels < warps)
+      asks = arith::AndIOp::create(b, asks, isBelow(core.getWarp(), index(mostPanels)));
   }
 
   void multiply();
@@ -67,7 +74,7 @@ public:
 private:
   SmallVector<Value> multiplySlice(Value firstBlock);
   WarpGroup::Sums startBlock(Value block, Value place, const WarpGroup::Sums &sums);
-  void startWeights(Value block, Value isThere);
+  void startWeights(Value block);
   SmallVector<Value> loadRows(Value block);
   void storeRows(ArrayRef<Value> chunks, Value block);
   void storeSums(const WarpGroup::Sums &sums);
@@ -91,7 +98,7 @@ private:
   WarpGroup warpGroup;
   BulkCopies copies;
   Value panel, firstRowOfGroup; // of the tile
-  Value isFirst;                // thread of the block
+  Value isFirst, asks;          // thread of the block, and of a warp that asks for a panel
 };
 } // namespace
 
@@ -109,7 +116,7 @@ void WarpGroups::multiply() {
   copies.fence();
   barrier();
   for (int64_t i = 0; i < ahead; ++i) {
-    startWeights(index(i), isFirst);
+    startWeights(index(i));
     storeRows(loadRows(index(i)), index(i));
   }
   copies.fence();
@@ -134,7 +141,7 @@ SmallVector<Value> WarpGroups::multiplySlice(Value firstBlock) {
   // goes.
   barrier();
   Value hasNext = isBelow(next, index(blocks));
-  startWeights(next, arith::AndIOp::create(b, isFirst, hasNext));
+  runIf(hasNext, [&] { startWeights(next); });
   SmallVector<Value> chunks = loadRows(atMost(next, index(blocks - 1)));
   WarpGroup::Sums sums =
       startBlock(block, placeOfBlock(block), WarpGroup::Sums(loop.getRegionIterArgs()));
@@ -170,23 +177,22 @@ WarpGroup::Sums WarpGroups::startBlock(Value block, Value place, const WarpGroup
   return next;
 }
 
-/// Asks for the weights of a block of K. Panels that are missing are copies of the last one.
-void WarpGroups::startWeights(Value block, Value isThere) {
-  runIf(isThere, [&] {
-    Value stage = stageOf(block), place = placeOfBlock(block), word = firstWord(block);
-    Value count = index(KernelOp::blockWords);
-    if (!isWhole)
-      count = atMost(count, b.createOrFold<arith::SubIOp>(index(words), word));
-    Value bytes = mul(count, panelWidth * wordBytes);
-    copies.expect(stage, mul(bytes, mostPanels));
-    for (int64_t i = 0; i < mostPanels; ++i) {
-      Value matrix = add(firstPanel, atMost(index(i), sub(panels, 1)));
-      if (group)
-        matrix = add(mul(group, cast<MemRefType>(weight.getType()).getDimSize(1)), matrix);
-      Value from = mul(add(mul(matrix, words), word), panelWidth);
-      Value to = add(place, i * KernelOp::blockWords * panelWidth);
-      copies.copy(addressOf(to), getAddress(b, weight, from), bytes, stage);
-    }
+/// Asks for the weights of a block of K, a warp for each panel, since a copy takes a thread some 15
+/// instructions. Panels that are missing are copies of the last one.
+void WarpGroups::startWeights(Value block) {
+  Value stage = stageOf(block), place = placeOfBlock(block), word = firstWord(block);
+  Value count = index(KernelOp::blockWords);
+  if (!isWhole)
+    count = atMost(count, b.createOrFold<arith::SubIOp>(index(words), word));
+  Value bytes = mul(count, panelWidth * wordBytes);
+  runIf(asks, [&] {
+    copies.expect(stage, bytes);
+    Value matrix = add(firstPanel, atMost(core.getWarp(), sub(panels, 1)));
+    if (group)
+      matrix = add(mul(group, cast<MemRefType>(weight.getType()).getDimSize(1)), matrix);
+    Value from = mul(add(mul(matrix, words), word), panelWidth);
+    Value to = add(place, mul(core.getWarp(), KernelOp::blockWords * panelWidth));
+    copies.copy(addressOf(to), getAddress(b, weight, from), bytes, stage);
   });
 }
 

@@ -1,8 +1,8 @@
 // RUN: treadle-opt %s --split-input-file --treadle-expand-products=warp-groups=1 --canonicalize --cse | FileCheck %s
 // RUN: treadle-opt %s --split-input-file --treadle-expand-products --canonicalize --cse | FileCheck %s --check-prefix=WARPS
 
-// 2048 numbers of K are 16 slices of four blocks. Thread 0 asks for a block of each of 8 panels, 1 KB; all wait for its phase,
-// block / 3. A group has 4 panels and all rows; a warp 16 outputs, of which a thread loads two of each word.
+// 2048 numbers of K are 16 slices of four blocks. Of each of 8 panels a warp's first thread asks for a block, 1 KB; all wait
+// for its phase, block / 3. A group has 4 panels and all rows; a warp 16 outputs, of which a thread loads two of each word.
 
 // CHECK-LABEL: gpu.func @many
 // CHECK-SAME: (%[[X:.*]]: memref<64x2048xf32>, %[[W:.*]]: memref<9x1024x16xi32>
@@ -10,14 +10,16 @@
 // CHECK-DAG: %[[THREAD:.*]] = gpu.thread_id x
 // CHECK-DAG: %[[GROUP:.*]] = arith.divui %[[THREAD]], %c128
 // CHECK-DAG: %[[IS_FIRST:.*]] = arith.cmpi eq, %[[THREAD]], %c0
+// CHECK-DAG: %[[OF_WARP:.*]] = arith.remui %[[THREAD]], %c32
+// CHECK-DAG: %[[ASKS:.*]] = arith.cmpi eq, %[[OF_WARP]], %c0
 // CHECK: gpu.barrier
 // CHECK-NEXT: scf.if %[[IS_FIRST]] {
-// CHECK-COUNT-3: nvvm.mbarrier.init
+// CHECK-COUNT-3: nvvm.mbarrier.init %{{.*}}, %c8_i32
 // CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
 // CHECK-NEXT: gpu.barrier
-// CHECK: scf.if %[[IS_FIRST]] {
-// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c8192_i32
-// CHECK-COUNT-8: llvm.inline_asm has_side_effects {{.*}}"cp.async.bulk.
+// CHECK: scf.if %[[ASKS]] {
+// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c1024_i32
+// CHECK: llvm.inline_asm has_side_effects {{.*}}"cp.async.bulk.
 // CHECK: vector.store {{.*}} vector<4xi32>
 // CHECK: nvvm.fence.proxy
 // CHECK: scf.for %{{.*}} = %c0 to %c16 step %c1 iter_args
@@ -29,8 +31,10 @@
 // CHECK: llvm.inline_asm has_side_effects {{.*}}mbarrier.try_wait.parity
 // CHECK-NEXT: gpu.barrier
 // CHECK: %[[HAS_NEXT:.*]] = arith.cmpi ult, %[[NEXT]], %c64
-// CHECK: %[[ASKS:.*]] = arith.andi %[[IS_FIRST]], %[[HAS_NEXT]]
+// CHECK: scf.if %[[HAS_NEXT]] {
 // CHECK: scf.if %[[ASKS]] {
+// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c1024_i32
+// CHECK: llvm.inline_asm has_side_effects {{.*}}"cp.async.bulk.
 // CHECK-COUNT-2: vector.load %[[X]][%{{.*}}] {alignment = 16 : i64}
 // CHECK-COUNT-4: vector.load {{.*}} {alignment = 8 : i64} : {{.*}}, vector<2xi32>
 // CHECK-NOT: arith.select
@@ -74,7 +78,7 @@ gpu.module @kernels {
 // four panels both groups have all, and half of the rows.
 
 // CHECK-LABEL: gpu.func @borders
-// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c4096_i32
+// CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %c1024_i32
 // CHECK: %[[WORD:.*]] = arith.minui %{{.*}}, %c34
 // CHECK: %[[LEFT:.*]] = arith.subi %c35, %[[WORD]]
 // CHECK: arith.minui %[[LEFT]], %c16

@@ -94,7 +94,7 @@ def ExpandProductsPass : Pass<"treadle-expand-products", "::mlir::gpu::GPUModule
         scf.for %block = ... {
           llvm.inline_asm "... mbarrier.try_wait.parity ..."
           gpu.barrier
-          scf.if %is_first { nvvm.mbarrier.arrive.expect_tx ...; llvm.inline_asm "cp.async.bulk ..." }
+          scf.if %asks { nvvm.mbarrier.arrive.expect_tx ...; llvm.inline_asm "cp.async.bulk ..." }
           llvm.inline_asm "wgmma.fence ..."
           llvm.inline_asm "... wgmma.mma_async ..."
           nvvm.wgmma.commit.group.sync.aligned
