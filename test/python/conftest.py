@@ -32,6 +32,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+    parser.addoption(
+        "--treadle-every-dtype",
+        action="store_true",
+        help="run the cases on a GPU in f32 and in bf16, and not in one of them",
+    )
+
+
 @pytest.fixture(scope="session")
 def compile_library(request: pytest.FixtureRequest) -> Callable[..., str | None]:
     """`treadle.compile` with the libTreadle.so under test, and `--treadle-sanitize`."""

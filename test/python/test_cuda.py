@@ -339,8 +339,12 @@ def test_a_graph_is_made_once(small: Path, driver: Driver) -> None:
 def test_beyond_the_context(model: treadle.Model) -> None:
     ids = IDS
     session = model.session(context=8, on_full="recompute")
-    found = run(session, ids, None, [6, 3, 1, 2])
-    assert session.forgotten == 4
+    found = run(session, ids[:6], None, [6])
+    fork = session.fork()
+    behind = run(session, ids[6:], None, [3, 1, 2])
+    assert same(run(fork, ids[6:], None, [3, 1, 2]), behind)
+    assert session.forgotten == fork.forgotten == 4
+    found = np.concatenate([found, behind])
     for end in range(9, len(ids) + 1):
         assert same(model.session().forward(ids[end - 8 : end]), found[end - 1])
 
