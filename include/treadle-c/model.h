@@ -111,7 +111,10 @@ enum {
   /* The GPU or its driver failed; the message says in which call. If the function
    * writes states, what they hold is not known: the session is lost, and all that
    * needs them answers so, until session_reset, session_truncate to 0,
-   * session_rollback or session_load gives it others. The position stays. */
+   * session_rollback or session_load gives it others. The position stays. Where
+   * a kernel failed (an illegal address, a launch that was begun), the driver
+   * refuses all that the process asks of this GPU from then on: close every
+   * model on it, or start anew. */
   TREADLE_STATUS_DEVICE = 13
 };
 

@@ -64,11 +64,14 @@ static bool runsPTX(Level code, Level device) {
          (code.major == device.major && code.minor <= device.minor);
 }
 
-/// Of two levels that a device runs, the one that has more of it.
+/// Of two levels that a device runs, the one that has more of it: code for a level
+/// alone before that for what follows it, and that before code for all.
 static bool isBetter(Level a, Level b) {
   if (a.major != b.major)
     return a.major > b.major;
-  return a.minor != b.minor ? a.minor > b.minor : a.only > b.only;
+  if (a.minor != b.minor)
+    return a.minor > b.minor;
+  return a.only != b.only && (a.only == 'a' || !b.only);
 }
 
 //===----------------------------------------------------------------------===//

@@ -268,8 +268,9 @@ void treadle_launch(treadle_launcher *launcher, int64_t kernel, int64_t blocks,
   if (blocks > INT32_MAX || count > mostArguments) {
     session->cuda->failed = true;
     treadle_format(session->message, sizeof(session->message),
-                   "a kernel is too large for a GPU: %d blocks, %d arguments",
-                   blocks, count);
+                   "a kernel is too large for a GPU: expects up to %d blocks "
+                   "and %d arguments, got %d and %d; use device 'cpu'",
+                   (int64_t)INT32_MAX, (int64_t)mostArguments, blocks, count);
     return;
   }
   // A kernel reads as many bytes of each as its parameter has: the lowest ones.

@@ -161,5 +161,10 @@ Expected<GPUCode> treadle::assemble(StringRef assembler, StringRef gpu, std::str
   code.remarks = parseRemarks(output);
   if (Error error = files[1].read().moveInto(code.cubin))
     return error;
+  if (!StringRef(code.cubin)
+           .starts_with("\x7f"
+                        "ELF"))
+    return makeError(assembler + ": " + gpu + ": expected an ELF file, got " +
+                     Twine(code.cubin.size()) + " bytes that are none; is this NVIDIA's ptxas?");
   return code;
 }
