@@ -162,9 +162,6 @@ def test_profile_of_llama(run: Run, llama: Path) -> None:
     assert attention[0].bytes == pytest.approx(rounded(3 * (11.5 * (2 * 24 * 4 + 1) + 4 * floats)))
     assert attention[0].flops == pytest.approx(rounded(11.5 * work["forward"]["key_flops"] + 3 * 2 * 96 * 48))
     check_times(profile)
-    # Medians of each stage, and all of the median sample: another process may have had the processor for a while.
-    medians = sum(line.us for line in stages.values())
-    assert medians / 3 < profile.total["stages"] + profile.total["waits"] < 3 * medians
 
 
 def test_the_bits_stay(llama: Path) -> None:
