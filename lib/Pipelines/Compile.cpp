@@ -235,7 +235,7 @@ Error Compilation::runPasses(Phase phase) {
 Error Compilation::makeGPUKernels() {
   gpuModule = module->clone();
   PassManager passes(&context);
-  buildStagesToGPUPipeline(passes);
+  buildStagesToGPUPipeline(passes, options.recurrenceForm == "chunked");
   if (failed(passes.run(*gpuModule)))
     return makeError("cannot make GPU kernels");
   // A session's arena serves both.

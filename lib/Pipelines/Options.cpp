@@ -48,8 +48,6 @@ static Error checkGPUs(const CompileOptions &options) {
     if (Error error = checkGPU(gpu))
       return error;
   }
-  if (options.recurrenceForm == "chunked")
-    return makeError("--recurrence-form: 'chunked' has no GPU kernels yet; use sequential");
   if (options.from == getPhaseName(Phase::kernels))
     return makeError("--from=kernels: has no stages, of which GPU kernels are made");
   return Error::success();

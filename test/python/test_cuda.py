@@ -177,6 +177,36 @@ def test_matrices_of_uneven_heights(
     report_error(f"{case.name} {dims} on a GPU", relative_error(found, expected), tolerance)
 
 
+# Of columns of a head, there are less than a vector, keys with more than one, and two whole ones.
+CHUNKED = [next(case for case in FAMILIES["neollm"].CASES if case.config["linear_value_head_dim"] == e) for e in (9, 12, 32)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CHUNKED, ids=lambda case: case.name)
+def test_recurrences_in_chunks(
+    case: Case, dtype: str, tmp_path: Path, compile_library: Compile, driver: Driver, report_error: Report
+) -> None:
+    """The bits depend on the cut; the numbers do not. After going back, the same cut gives the same bits."""
+    count, source = 35, Source(case, *case.write(tmp_path))
+    compiled = Compiled(source, dtype, tmp_path / "m.so")
+    options = {"dtype": dtype, "rows": [1, 16, 32], "recurrence_form": "chunked"} | EMULATED
+    compile_library(source.config, weights=source.weights, out=compiled.library, **options)
+    expected, tolerance = compiled.expected(compiled.loops, True, 0, count)
+    ids, mask = case.ids[:count], case.mask[:count]
+    with treadle.load(compiled.library, device="cuda", cuda_driver=driver.path) as model:
+        for pieces in ([count], [13, 22], [16, 1, 15, 3]):
+            session = model.session(loops=compiled.loops, poison=True)
+            error = relative_error(run(session, ids, mask, pieces), expected)
+            report_error(f"{dtype} {case.name} in chunks on a GPU, {len(pieces)} pieces", error, tolerance)
+        session = model.session(loops=compiled.loops, poison=True)
+        session.forward(ids[:13], mask[:13], logits="none")
+        mark, fork = session.checkpoint(), session.fork()
+        found = session.forward(ids[13:], mask[13:], logits="all")
+        assert same(fork.forward(ids[13:], mask[13:], logits="all"), found) and same_states(fork, session)
+        session.rollback(mark)
+        assert same(session.forward(ids[13:], mask[13:], logits="all"), found) and same_states(fork, session)
+
+
 @pytest.mark.parametrize("compiled", [f"{family}-bf16" for family in FAMILIES], indirect=True)
 def test_bf16_rounds_what_the_reference_rounds(
     compiled: Compiled, cuda: treadle.Model, report_error: Report

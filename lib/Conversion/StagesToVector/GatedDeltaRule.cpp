@@ -34,9 +34,6 @@ static constexpr int64_t vectorsAtOnce = 2, numPartials = 4;
 /// A state that the tile's memory holds while rows pass.
 static constexpr int64_t localBytes = 16384;
 
-/// Fewer rows are not worth a chunk.
-static constexpr int64_t minChunkedRows = 16;
-
 namespace {
 /// Some vectors of columns of one head; a mask is null for a whole vector.
 struct Columns {
@@ -239,9 +236,7 @@ SmallVector<Value> DeltaRuleEmitter::emitLook(const Columns &columns, ArrayRef<K
 }
 
 void treadle::emitGatedDeltaRule(StageKernel &kernel, GatedDeltaRuleOp op) {
-  int64_t rows = cast<ShapedType>(op.getQuery().getType()).getDimSize(0);
-  bool isMany = ShapedType::isDynamic(rows) || rows >= minChunkedRows;
-  if (kernel.getOptions().chunked && isMany)
+  if (getChunkRows(op, kernel.getOptions()))
     return emitDeltaChunks(kernel, op);
   DeltaRuleEmitter(kernel, op).emit();
 }

@@ -215,6 +215,9 @@ int64_t getNumSpans(AttentionOp op);
 /// should be parts of its tiles, for blocks of their own; null otherwise.
 mlir::MemRefType getSpanMemory(StageOp stage);
 
+/// Rows of a chunk of the gated delta rule, 16 or more; 0 where they run one after another.
+int64_t getChunkRows(GatedDeltaRuleOp op, const ConvertStagesToVectorPassOptions &options);
+
 /// The gated delta rule in chunks of rows (see `emitGatedDeltaRule`).
 void emitDeltaChunks(StageKernel &kernel, GatedDeltaRuleOp op);
 

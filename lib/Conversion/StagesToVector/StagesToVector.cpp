@@ -173,7 +173,7 @@ bool KernelTable::hasManyParts(StageOp stage) {
       llvm::any_of(stage.getCores(), StageOp::isPrologue))
     return true;
   if (auto rule = dyn_cast<GatedDeltaRuleOp>(core.getOperation()))
-    return rule.getState().getType().getShape()[2] > numLanes && !options.chunked;
+    return rule.getState().getType().getShape()[2] > numLanes || getChunkRows(rule, options);
   auto isLong = [](Type type) { return cast<RankedTensorType>(type).getDimSize(1) >= longRow; };
   return stage.getTile()->getSizes() == ArrayRef<int64_t>{1} && stage.getNumResults() > 0 &&
          llvm::all_of(stage.getResultTypes(), isLong);

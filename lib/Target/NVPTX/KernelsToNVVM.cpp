@@ -21,7 +21,7 @@
 using namespace mlir;
 using namespace treadle;
 
-void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
+void treadle::buildStagesToGPUPipeline(OpPassManager &passes, bool chunked) {
   passes.addPass(createAssignGPUTilesPass());
   // As many slices as a block has quads, each of which has four numbers of up to 4 sums in
   // registers, and 64 bytes of workgroup memory for each sum.
@@ -34,6 +34,7 @@ void treadle::buildStagesToGPUPipeline(OpPassManager &passes) {
   // anything.
   vector.maskedKeys = true;
   vector.packValues = false; // workgroup memory is small
+  vector.chunked = chunked;
   passes.addPass(createConvertStagesToVectorPass(vector));
   passes.addPass(createConvertKernelsToGPUPass());
   passes.addPass(createCanonicalizerPass());
@@ -66,10 +67,19 @@ static void buildCommonKernelsToNVVMPipeline(OpPassManager &passes) {
   buildKernelsToNVVMPipeline(passes, /*warpGroups=*/false);
 }
 
+namespace {
+struct StagesToGPUOptions : PassPipelineOptions<StagesToGPUOptions> {
+  Option<bool> chunked{*this, "chunked", llvm::cl::desc("run recurrences in chunks of rows"),
+                       llvm::cl::init(false)};
+};
+} // namespace
+
 void treadle::registerNVPTXPipelines() {
-  PassPipelineRegistration<>("treadle-stages-to-gpu",
-                             "from the stages phase to GPU kernels and their launches",
-                             buildStagesToGPUPipeline);
+  PassPipelineRegistration<StagesToGPUOptions>(
+      "treadle-stages-to-gpu", "from the stages phase to GPU kernels and their launches",
+      [](OpPassManager &passes, const StagesToGPUOptions &options) {
+        buildStagesToGPUPipeline(passes, options.chunked);
+      });
   PassPipelineRegistration<>("treadle-kernels-to-nvvm", "from GPU kernels to the LLVM dialect",
                              buildCommonKernelsToNVVMPipeline);
 }

@@ -1,7 +1,8 @@
 """What a masked token brings leaves no trace in the rows of others, whatever it is: NaN too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,21 @@ OPS: dict[str, tuple[str, int, dict[str, int], dict[str, str], dict[str, Weight]
 def test_masked_tokens_leave_no_trace(
     name: str, options: dict[str, str], compile_library: Callable[..., None], tmp_path: Path
 ) -> None:
+    leave_no_trace(name, CUTS, compile_library, tmp_path, **options)
+
+
+@pytest.mark.filterwarnings("ignore:.*holds NaN or infinity")
+def test_masked_tokens_leave_no_trace_in_chunks_on_a_gpu(
+    compile_library: Callable[..., None], tmp_path: Path, driver_file: Path
+) -> None:
+    load = {"device": "cuda", "cuda_driver": driver_file}
+    options = {"recurrence_form": "chunked", "target": "cpu,cuda", "gpu": "emulated", "load": load}
+    leave_no_trace("gated_delta_rule", [(37, 70)], compile_library, tmp_path, **options)
+
+
+def leave_no_trace(
+    name: str, cuts: Sequence[Sequence[int]], compile_library: Callable[..., None], tmp_path: Path, **options: Any
+) -> None:
     text, columns, inputs, states, weights = OPS[name]
     generator = np.random.default_rng(2)
     # Token COUNT + i stands for the i-th, and is NaN.
@@ -111,7 +127,7 @@ def test_masked_tokens_leave_no_trace(
     op = SingleOp(text, columns, rows, weights, states)
     ids = np.arange(COUNT)
     with op.library(compile_library, tmp_path, **options) as model:
-        for lengths in ((COUNT,), *CUTS):
+        for lengths in ((COUNT,), *cuts):
             clean, spoiled = (
                 run(op, model, MASK, lengths, tokens) for tokens in (ids, np.where(MASK, ids, COUNT + ids))
             )

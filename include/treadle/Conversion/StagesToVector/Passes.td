@@ -52,7 +52,10 @@ def ConvertStagesToVectorPass : Pass<"convert-stages-to-vector", "::mlir::Module
     Matrices in bf16 have slices of their own there: those of `treadle.multiply_panels`, which makes
     the sums of some rows and panels in scratch memory, on tensor cores.
 
-    Recurrences run row by row, or where `chunked` in chunks of up to 64 rows.
+    Recurrences run row by row, or where `chunked` in chunks of up to 64 rows. Where there are
+    `slices`, all of a chunk is loops with such iterations, over rows, vectors of columns or both, and
+    it has 32 rows, or 16 where more would not fit a block's memory; heads that are too wide for 16
+    run row by row.
     Keys are read a panel at a time, of the last one with those that are not there yet; where
     `masked-keys`, without.
   }];

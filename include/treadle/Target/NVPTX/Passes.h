@@ -21,13 +21,14 @@ namespace treadle {
 #include "treadle/Target/NVPTX/Passes.h.inc"
 
 /// From the `stages` phase to a module of GPU kernels and the schedule of their launches.
-void buildStagesToGPUPipeline(mlir::OpPassManager &passes);
+/// Recurrences run row by row, or in chunks of rows.
+void buildStagesToGPUPipeline(mlir::OpPassManager &passes, bool chunked);
 
 /// From there to the LLVM dialect, for the kernels alone; the schedule stays as it is. Products of
 /// many rows are those of a chip with warp groups, or of any.
 void buildKernelsToNVVMPipeline(mlir::OpPassManager &passes, bool warpGroups);
 
-/// Makes these known as `treadle-stages-to-gpu` and `treadle-kernels-to-nvvm`.
+/// Makes these known as `treadle-stages-to-gpu{chunked=...}` and `treadle-kernels-to-nvvm`.
 void registerNVPTXPipelines();
 
 } // namespace treadle
