@@ -97,6 +97,12 @@ GROUP_FAULTS = {
 }
 
 
+# Recurrences in chunks.
+CHUNK_FAULTS = {name: Fault(30) for name in FAULTS if name != "lane"} | {
+    "barrier": Fault(30, 0.6, "bar", "What is written before most of them is used behind a further one.")
+}
+
+
 class Models:
     """A model on the CPU and, with switches in its kernels, on the GPU."""
 
@@ -205,6 +211,32 @@ def group_models(
     yield from create_tensor_models(folder, compile_library, driver_file, "emulated_90a", **wide)
 
 
+@pytest.fixture(scope="module")
+def chunk_models(
+    tmp_path_factory: pytest.TempPathFactory, compile_library: Compile, driver_file: Path
+) -> Iterator[Models]:
+    """One layer with a recurrence, over the border of a chunk, and of 16 rows of the next one."""
+    case = FAMILIES["neollm"].CASES[0]
+    linear = {"linear_num_key_heads": 1, "linear_num_value_heads": 1}
+    linear |= {"linear_key_head_dim": 16, "linear_value_head_dim": 32}
+    layers = {"num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"]}
+    case = replace(case, config=case.config | linear | layers)
+    options = {"rows": [1, 48], "recurrence_form": "chunked"}
+    library = compile_case(compile_library, tmp_path_factory.mktemp("mutants"), case, **options)
+    driver = Driver(driver_file)
+    driver.reset()
+    models = Models(library, driver, part=1, tokens=36)
+    # The other one decodes, and turns lanes around.
+    turning = {mutant.kernel for mutant in models.mutants if mutant.fault == "lane"}
+    models.mutants = [
+        mutant for mutant in models.mutants if mutant.kernel.startswith("gated_delta_rule") and mutant.kernel not in turning
+    ]
+    assert len({mutant.kernel for mutant in models.mutants}) == 1
+    yield models
+    models.close()
+    driver.reset()
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_wrong_kernels_are_caught(models: Models, name: str) -> None:
     catch(models, name, FAULTS[name])
@@ -214,6 +246,12 @@ def test_wrong_kernels_are_caught(models: Models, name: str) -> None:
 def test_wrong_products_are_caught(tensor_models: Models, name: str) -> None:
     assert {mutant.fault for mutant in tensor_models.mutants} >= set(TENSOR_FAULTS)
     catch(tensor_models, name, TENSOR_FAULTS[name])
+
+
+@pytest.mark.parametrize("name", CHUNK_FAULTS)
+def test_wrong_recurrences_in_chunks_are_caught(chunk_models: Models, name: str) -> None:
+    assert {mutant.fault for mutant in chunk_models.mutants} == set(CHUNK_FAULTS)
+    catch(chunk_models, name, CHUNK_FAULTS[name])
 
 
 @pytest.mark.parametrize("name", GROUP_FAULTS)

@@ -54,8 +54,8 @@ class Bound:
 
 
 # By kind of kernel, over all models and levels below. Registers are given by eights. Attention of a decode step has
-# few blocks, of which a multiprocessor gets one at most: its registers hold what is under way. So has a decode step in
-# one launch, which calls the kernels of its stages.
+# few blocks, of which a multiprocessor gets one at most: its registers hold what is under way. So has a recurrence in
+# chunks, one for each head; and a decode step in one launch, which calls the kernels of its stages.
 BOUNDS = {
     "forward": Bound(255, 40192, 8),
     "attention": Bound(216, 38144, 8),
@@ -66,35 +66,48 @@ BOUNDS = {
     "joint_linear": Bound(128, 17408, 16),
     "norm": Bound(56, 3072, 32),
     "gated_delta_rule": Bound(168, 16768, 8),
+    "gated_delta_rule in chunks": Bound(255, 24704, 8),
     "other": Bound(168, 8192, 12),
 }
 PUBLISHED = ("llama/1b", "miniaxion/0.9m", "nanohammer/1.5b", "neollm/110m", "om/356m")
+# Of models, with the form of recurrences.
+BUILDS = [f"{model}-{dtype}-auto" for model in PUBLISHED for dtype in ("f32", "bf16")] + ["neollm/110m-bf16-chunked"]
 
 
-@pytest.fixture(scope="module", params=[f"{model}-{dtype}" for model in PUBLISHED for dtype in ("f32", "bf16")])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
-    """With what was compiled for both levels."""
-    model, dtype = request.param.split("-")
-    folder = tmp_path_factory.mktemp("code")
+@dataclass(frozen=True)
+class Code:
+    gpu: str
+    form: str
+    """Of recurrences."""
+    folder: Path
+    """With what was compiled, for both levels."""
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def build(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, programs: Path
+) -> tuple[str, Path]:
+    """The form, and a folder."""
+    model, dtype, form = request.param.split("-")
+    folder = tmp_path_factory.mktemp("build")
     path = os.pathsep.join([str(Path(PTXAS or "").parent), os.environ["PATH"]])
     command = [programs / "treadle-compile", ROOT / f"models/{model}.json", f"--dtype={dtype}", "--weights-mode=external"]
-    command += ["--target=cpu,cuda", f"--gpu={','.join(SHARED)}", f"--dump-phases={folder}", "-o", folder / "m.so"]
+    command += ["--target=cpu,cuda", f"--gpu={','.join(SHARED)}", f"--recurrence-form={form}"]
     start = time.monotonic()
-    subprocess.run(command, check=True, env=os.environ | {"PATH": path})
+    subprocess.run([*command, f"--dump-phases={folder}", "-o", folder / "m.so"], check=True, env=os.environ | {"PATH": path})
     print(f"{request.param}: compiled in {time.monotonic() - start:.1f} s")
-    return folder
+    return form, folder
 
 
 @pytest.fixture(params=SHARED)
-def code(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path]:
-    """A level, and the folder."""
-    return request.param, folder
+def code(request: pytest.FixtureRequest, build: tuple[str, Path]) -> Code:
+    return Code(request.param, *build)
 
 
-def kernels(gpu: str, folder: Path) -> list[Kernel]:
-    ptx = (folder / f"binary.{gpu}.ptx").read_text()
+def kernels(code: Code) -> list[Kernel]:
+    ptx = (code.folder / f"binary.{code.gpu}.ptx").read_text()
     threads = dict(re.findall(r"\.entry (\w+)\([^{]*?\.maxntid (\d+)", ptx))
-    lines = (folder / f"binary.{gpu}.txt").read_text().splitlines()
+    lines = (code.folder / f"binary.{code.gpu}.txt").read_text().splitlines()
     # ptxas makes products of warp groups wait for each other where it cannot keep them apart, and says so.
     assert not [line for line in lines if line.startswith("ptxas")]
     found = [(line.split(":")[0], [int(number) for number in re.findall(r" (\d+) ", line)]) for line in lines]
@@ -124,22 +137,25 @@ def signatures(folder: Path) -> dict[str, Signature]:
     return found
 
 
-def kind(name: str, gpu: str = "", signature: Signature | None = None) -> str:
+def kind(name: str, code: Code, signature: Signature | None = None) -> str:
     noun = re.sub(r"_\d+(_merge)?$", "", name)
     if noun == "linear" and signature and signature.is_f32:
         return "linear in f32"
     if noun == "linear" and signature and signature.has_many_rows:
-        return "linear of many rows" + (", by warp groups" if gpu == "sm_90a" else "")
+        return "linear of many rows" + (", by warp groups" if code.gpu == "sm_90a" else "")
+    if noun == "gated_delta_rule" and signature and signature.has_many_rows and code.form == "chunked":
+        return "gated_delta_rule in chunks"
     return noun if noun in BOUNDS else "norm" if noun.endswith("_norm") else "other"
 
 
-def test_kernels_fit_their_multiprocessor(code: tuple[str, Path]) -> None:
-    gpu, folder = code
+def test_kernels_fit_their_multiprocessor(code: Code) -> None:
+    gpu = code.gpu
     found: dict[str, list[Kernel]] = defaultdict(list)
-    known = signatures(folder)
-    for kernel in kernels(gpu, folder):
+    known = signatures(code.folder)
+    for kernel in kernels(code):
         assert kernel.spilled == 0, kernel
-        found[kind(kernel.name, gpu, known.get(kernel.name))].append(kernel)
+        found[kind(kernel.name, code, known.get(kernel.name))].append(kernel)
+    assert ("gated_delta_rule in chunks" in found) == (code.form == "chunked")
     for name, alike in found.items():
         registers, shared = max(k.registers for k in alike), max(k.shared for k in alike)
         warps = min(k.blocks(gpu) * -(-k.threads // WARP) for k in alike)
@@ -177,12 +193,11 @@ def loads(function: str, name: str) -> Iterator[tuple[int, set[int]]]:
             yield int(match[2]), origins[match[1]]
 
 
-def test_products_read_weights_by_16_bytes(code: tuple[str, Path]) -> None:
-    gpu, folder = code
-    ptx, known, read = (folder / f"binary.{gpu}.ptx").read_text(), signatures(folder), 0
+def test_products_read_weights_by_16_bytes(code: Code) -> None:
+    ptx, known, read = (code.folder / f"binary.{code.gpu}.ptx").read_text(), signatures(code.folder), 0
     functions = dict(re.findall(r"\.(?:entry|func) (\w+)\((.*?)\n}", ptx, re.DOTALL))
     for name, function in functions.items():
-        if kind(name) not in ("linear", "joint_linear"):
+        if kind(name, code) not in ("linear", "joint_linear"):
             continue
         of = known[name]
         # LLVM may reach an activation by its distance from the weights: such an address is made of both.
@@ -198,4 +213,4 @@ def test_products_read_weights_by_16_bytes(code: tuple[str, Path]) -> None:
     assert read > 0
     # Products of many rows in bf16 are those of warp groups where there are any.
     has_many = any(of.has_many_rows and of.panels and not of.is_f32 for of in known.values())
-    assert ("wgmma.mma_async" in ptx) == (gpu == "sm_90a" and has_many)
+    assert ("wgmma.mma_async" in ptx) == (code.gpu == "sm_90a" and has_many)
