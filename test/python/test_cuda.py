@@ -110,9 +110,10 @@ def test_every_case_fits_a_block(family: str, dtype: str, tmp_path: Path, progra
         config = tmp_path / f"{case.name}.json"
         config.write_text(json.dumps(case.config))
         subprocess.run([programs / "treadle-compile", config, f"--dtype={dtype}", "--to=stages", "-o", stages], check=True)
-        command = [programs / "treadle-opt", stages, "--treadle-stages-to-gpu", "-o", "/dev/null"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{case.name}: {done.stderr[:400]}"
+        for form in ("false", "true"):
+            command = [programs / "treadle-opt", stages, f"--treadle-stages-to-gpu=chunked={form}", "-o", "/dev/null"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, f"{case.name}: {done.stderr[:400]}"
 
 
 def test_a_long_prologue_is_right(
