@@ -129,15 +129,21 @@ def test_the_forms_differ(compile_library: Compile, tmp_path: Path) -> None:
     assert 0 < np.abs(found[0] - found[1]).max() < 1e-5
 
 
-def test_chunks_end_at_multiples_of_64(compile_library: Compile, tmp_path: Path) -> None:
-    """Masked tokens in front leave no trace, so that only where chunks end can tell a cut behind them."""
+def test_where_chunks_end(compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
+    """At multiples of their rows.
+
+    Masked tokens in front leave no trace, so that only where chunks end can tell a cut behind them.
+    """
+    chunk = 32 if on_device else 64
     text = """%y = treadle.gated_delta_rule %k, %k, %v, %beta, %decay, %s, %mask at %position valid %valid
       {heads = 1 : i64, key_heads = 1 : i64} : ($k, $k, $v, $beta, $decay, $s, $mask, index, index) -> $y"""
-    rows = {"k": reference.l2_norm(normal(2, 128, 8), 1e-6), "v": normal(3, 128, 8)}
-    rows |= {"beta": np.full((128, 1), 0.5), "decay": np.full((128, 1), -0.1)}
+    count, absent = 2 * chunk, chunk * 3 // 4
+    rows = {"k": reference.l2_norm(normal(2, count, 8), 1e-6), "v": normal(3, count, 8)}
+    rows |= {"beta": np.full((count, 1), 0.5), "decay": np.full((count, 1), -0.1)}
     op = SingleOp(text, 8, rows, states={"s": "fixed, 1x8x8xf32"})
-    mask = np.arange(128) >= 48
-    with op.library(compile_library, tmp_path, recurrence_form="chunked") as model:
+    mask = np.arange(count) >= absent
+    options = {"recurrence_form": "chunked", "rows": [1, count]} | on_device
+    with op.library(compile_library, tmp_path, **options) as model:
         whole = run(op, model, mask)
-        assert run(op, model, mask, (48, 80)).tobytes() == whole.tobytes()
-        assert run(op, model, mask, (64, 16, 16, 16, 16)).tobytes() != whole.tobytes()
+        assert run(op, model, mask, (absent, count - absent)).tobytes() == whole.tobytes()
+        assert run(op, model, mask, (chunk, *[chunk // 4] * 4)).tobytes() != whole.tobytes()
