@@ -62,7 +62,7 @@ BOUNDS = {
     "linear": Bound(112, 12416, 16),
     "linear of many rows": Bound(152, 39936, 8),
     "linear of many rows, by warp groups": Bound(128, 39936, 16),
-    "linear in f32": Bound(232, 40000, 8),
+    "linear in f32": Bound(255, 16640, 8),
     "joint_linear": Bound(128, 17408, 16),
     "norm": Bound(56, 3072, 32),
     "gated_delta_rule": Bound(168, 16768, 8),
