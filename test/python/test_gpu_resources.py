@@ -58,7 +58,8 @@ class Bound:
 # chunks, one for each head; and a decode step in one launch, which calls the kernels of its stages.
 BOUNDS = {
     "forward": Bound(255, 40192, 8),
-    "attention": Bound(216, 38144, 8),
+    "attention": Bound(192, 33024, 8),
+    "attention in f32": Bound(255, 38144, 8),
     "linear": Bound(112, 12416, 16),
     "linear of many rows": Bound(152, 39936, 8),
     "linear of many rows, by warp groups": Bound(128, 39936, 16),
@@ -139,8 +140,8 @@ def signatures(folder: Path) -> dict[str, Signature]:
 
 def kind(name: str, code: Code, signature: Signature | None = None) -> str:
     noun = re.sub(r"_\d+(_merge)?$", "", name)
-    if noun == "linear" and signature and signature.is_f32:
-        return "linear in f32"
+    if noun in ("linear", "attention") and signature and signature.is_f32:
+        return f"{noun} in f32"
     if noun == "linear" and signature and signature.has_many_rows:
         return "linear of many rows" + (", by warp groups" if code.gpu == "sm_90a" else "")
     if noun == "gated_delta_rule" and signature and signature.has_many_rows and code.form == "chunked":
