@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_contextual_positions(
     masked: bool,
     compile_library: Callable[..., None],
     tmp_path: Path,
+    on_device: dict[str, Any],
 ) -> None:
     mask = some(count) if masked else None
 
@@ -60,7 +62,7 @@ def test_contextual_positions(
         bias = reference.cope_bias(q, z, k, mask=mask)
         return reference.attention(q, k, v, mask=mask, scale=0.5, bias=bias)
 
-    check(attending(count, heads, width, value_width, places), expected, compile_library, tmp_path, mask)
+    check(attending(count, heads, width, value_width, places), expected, compile_library, tmp_path, mask, **on_device)
 
 
 def test_extreme_gates_stay_inside_the_table(compile_library: Callable[..., None], tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_extreme_gates_stay_inside_the_table(compile_library: Callable[..., None
     assert np.isfinite(found[:15]).all() and np.isnan(found[15:]).all()
 
 
-def test_a_bias_counts(compile_library: Callable[..., None], tmp_path: Path) -> None:
+def test_a_bias_counts(compile_library: Callable[..., None], tmp_path: Path, on_device: dict[str, Any]) -> None:
     """A large bias on one key makes a row answer that key's value, in each head on another."""
     count, heads = 21, 2
     bias = np.zeros((count, heads, count))
@@ -96,4 +98,4 @@ def test_a_bias_counts(compile_library: Callable[..., None], tmp_path: Path) -> 
         },
         states={"keys": "append, $capacityx6xf32, panels", "values": "append, $capacityx6xf32"},
     )
-    check(op, lambda q, k, b: k[chosen], compile_library, tmp_path)
+    check(op, lambda q, k, b: k[chosen], compile_library, tmp_path, **on_device)

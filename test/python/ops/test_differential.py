@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from treadle import reference
 
 @pytest.mark.parametrize(("count", "heads", "width", "inner"), [(3, 1, 5, 3), (37, 3, 20, 17), (20, 2, 16, 32)])
 def test_differential(
-    count: int, heads: int, width: int, inner: int, compile_library: Callable[..., None], tmp_path: Path
-) -> None:
+    count: int, heads: int, width: int, inner: int, compile_library: Callable[..., None], tmp_path: Path, on_device: dict[str, Any]) -> None:
     generator = np.random.default_rng(count)
     op = SingleOp(
         "%y = treadle.differential %a, %b by %q1, %k1, %q2, %k2 init %init : ($a, $b, $q1, $k1, $q2, $k2, f32) -> $y",
@@ -27,4 +27,4 @@ def test_differential(
         a, b = (rows.reshape(count, heads, width) for rows in (a, b))
         return reference.differential(a, b, **vectors, init=0.375)
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def dense(values: NDArray) -> str:
 
 
 @pytest.mark.parametrize(("count", "columns", "trips"), [(21, 37, 1), (40, 16, 3), (20, 5, 8)])
-def test_pick(count: int, columns: int, trips: int, compile_library: Compile, tmp_path: Path) -> None:
+def test_pick(count: int, columns: int, trips: int, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     values = numbers(trips)
     op = SingleOp(
         f"""
@@ -46,11 +47,11 @@ def test_pick(count: int, columns: int, trips: int, compile_library: Compile, tm
             h = f * h + x
         return h
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize("constant", [False, True])
-def test_pick_by_two_loops(constant: bool, compile_library: Compile, tmp_path: Path) -> None:
+def test_pick_by_two_loops(constant: bool, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     """The last index is that of the inner loop, or a constant."""
     values = numbers(3, 5)
     op = SingleOp(
@@ -75,4 +76,4 @@ def test_pick_by_two_loops(constant: bool, compile_library: Compile, tmp_path: P
                 h = f * h + x
         return h
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)

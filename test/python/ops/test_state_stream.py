@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ SUMS = covering_rows(
 
 
 @pytest.mark.parametrize("row", SUMS, ids=str)
-def test_running_sum_and_read_rows(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+def test_running_sum_and_read_rows(row: Row, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     (count, columns), lag, mean, single = (row[name] for name in ("size", "lag", "mean", "single"))
     text = f"""treadle.running_sum %x, %s, %mask at %position valid %valid {"{single}" if single else ""} : $x, $s, $mask
     %y = treadle.read_rows %s at %position valid %valid {{lag = {lag} : i64{", mean" if mean else ""}}}
@@ -46,26 +47,26 @@ def test_running_sum_and_read_rows(row: Row, compile_library: Compile, tmp_path:
         sums = np.where(mask[:, None], x, 0) if single else reference.running_sum(x, mask)
         return reference.read_rows(sums, 0, lag, mean)
 
-    check(op, expected, compile_library, tmp_path, mask)
+    check(op, expected, compile_library, tmp_path, mask, **on_device)
 
 
 @pytest.mark.parametrize(("count", "columns"), SIZES)
-def test_read_rows_of_bf16(count: int, columns: int, compile_library: Compile, tmp_path: Path) -> None:
+def test_read_rows_of_bf16(count: int, columns: int, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     text = """treadle.append %x, %s at %position valid %valid : $x, $s
     %y = treadle.read_rows %s at %position valid %valid {lag = 2 : i64} : ($s, index, index) -> $y"""
     op = SingleOp(text, columns, {"x": normal(1, count, columns)}, states={"s": f"append, $capacityx{columns}xbf16"})
-    check(op, lambda x: reference.read_rows(reference.round_bf16(x), 0, 2), compile_library, tmp_path)
+    check(op, lambda x: reference.read_rows(reference.round_bf16(x), 0, 2), compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize(("rows", "count", "columns"), [(1, 21, 37), (19, 150, 64)])
-def test_blank_start(rows: int, count: int, columns: int, compile_library: Compile, tmp_path: Path) -> None:
+def test_blank_start(rows: int, count: int, columns: int, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     text = f"%y = treadle.blank_start %x at %position {{rows = {rows} : i64}} : $y"
     op = SingleOp(text, columns, {"x": normal(1, count, columns)})
-    check(op, lambda x: reference.blank_start(x, 0, rows), compile_library, tmp_path)
+    check(op, lambda x: reference.blank_start(x, 0, rows), compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize(("groups", "width", "count"), [(1, 37, 21), (3, 7, 150), (4, 16, 40), (2, 33, 20)])
-def test_add_scaled(groups: int, width: int, count: int, compile_library: Compile, tmp_path: Path) -> None:
+def test_add_scaled(groups: int, width: int, count: int, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     columns = groups * width
     rows = {"x": normal(1, count, columns), "update": normal(2, count, columns)}
     op = SingleOp(
@@ -74,7 +75,7 @@ def test_add_scaled(groups: int, width: int, count: int, compile_library: Compil
         rows,
         {"step": Weight(normal(3, groups))},
     )
-    check(op, reference.add_scaled, compile_library, tmp_path)
+    check(op, reference.add_scaled, compile_library, tmp_path, **on_device)
 
 
 NORMS = covering_rows(
@@ -89,7 +90,7 @@ NORMS = covering_rows(
 
 
 @pytest.mark.parametrize("row", NORMS, ids=str)
-def test_layer_norm(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+def test_layer_norm(row: Row, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     (groups, width, count), offset = row["size"], row["offset"]
     columns = groups * width
     vectors = ["weight", "bias"] if row["biased"] else ["weight"]
@@ -106,7 +107,7 @@ def test_layer_norm(row: Row, compile_library: Compile, tmp_path: Path) -> None:
     def expected(x: NDArray, weight: NDArray, bias: NDArray | None = None) -> NDArray:
         return reference.layer_norm(x, weight, bias, 1e-2, groups, offset)
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)
 
 
 TURNS = covering_rows(
@@ -122,7 +123,7 @@ TURNS = covering_rows(
 
 
 @pytest.mark.parametrize("row", TURNS, ids=str)
-def test_rope(row: Row, compile_library: Compile, tmp_path: Path) -> None:
+def test_rope(row: Row, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     (heads, width, count), pairing, inverse = row["size"], row["pairing"], row["inverse"]
     columns = width + row["more"]
     turns = reference.rope_turns(np.array([1]), width, 300.0)[0].view(np.int64).tolist()
@@ -142,4 +143,4 @@ def test_rope(row: Row, compile_library: Compile, tmp_path: Path) -> None:
         turned = reference.rope(x[..., :width], angles, pairing, inverse)
         return np.concatenate([turned, x[..., width:]], axis=-1)
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,8 +75,7 @@ def delay_line(rows: int, columns: int, period: int, count: int, factor: float |
     ("rows", "columns", "period", "count"), [(1, 5, 4, 21), (3, 37, 7, 40), (17, 20, 40, 150), (5, 16, 3, 20)]
 )
 def test_read_state_and_write_state(
-    rows: int, columns: int, period: int, count: int, factor: float | None, compile_library: Compile, tmp_path: Path
-) -> None:
+    rows: int, columns: int, period: int, count: int, factor: float | None, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     def expected(x: NDArray, start: NDArray) -> NDArray:
         state, found = start, []
         for begin in range(0, count, period):
@@ -85,14 +85,13 @@ def test_read_state_and_write_state(
         return np.concatenate(found)
 
     op = delay_line(rows, columns, period, count, factor)
-    check(op, expected, compile_library, tmp_path, tolerance=0)
+    check(op, expected, compile_library, tmp_path, tolerance=0, **on_device)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("rows", "heads", "width"), [(1, 1, 6), (5, 3, 14), (16, 2, 32)])
 def test_rotary_table_of_a_turn(
-    rows: int, heads: int, width: int, reverse: bool, compile_library: Compile, tmp_path: Path
-) -> None:
+    rows: int, heads: int, width: int, reverse: bool, compile_library: Compile, tmp_path: Path, on_device: dict[str, Any]) -> None:
     """The rows of a state stand in either order."""
     columns, count = heads * width, rows + 3
     turned = f"tensor<{rows}x{columns}xf32>"
@@ -121,7 +120,7 @@ def test_rotary_table_of_a_turn(
         turned = reference.rope(start.reshape(rows, heads, width), table, "half")
         return np.concatenate([turned.reshape(rows, columns), x])[:count]
 
-    check(op, expected, compile_library, tmp_path)
+    check(op, expected, compile_library, tmp_path, **on_device)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -139,6 +138,7 @@ def test_carry_ids(
     masked: bool,
     compile_library: Compile,
     tmp_path: Path,
+    on_device: dict[str, Any],
 ) -> None:
     """Turns make no difference to the n-grams of a sequence."""
     mask = np.arange(count) % 4 != 1 if masked else np.ones(count, bool)
@@ -168,7 +168,7 @@ def test_carry_ids(
     def expected(x: NDArray, table: NDArray) -> NDArray:
         return reference.ngram_embedding(ids[kept - window + 1 :], table, window)
 
-    check(op, expected, compile_library, tmp_path, mask, tolerance=0)
+    check(op, expected, compile_library, tmp_path, mask, tolerance=0, **on_device)
     with treadle.load(tmp_path / "op.so") as model, model.session(poison=True) as session:
         for token in range(count):
             session.forward([token], mask[token : token + 1])
