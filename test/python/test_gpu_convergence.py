@@ -1,9 +1,8 @@
 """Whether threads are together where a GPU wants them to be, in kernels of published models, as LLVM's analysis of what
 differs between threads says.
 
-The fake driver runs threads one by one: a barrier of the block is for it a place that all of them come to, whatever way they
-take. For a GPU it is an instruction that whole warps execute, and so are products. LLVM may move neither to where only some
-threads go, nor copy it.
+A barrier of the block is an instruction that whole warps execute, and so are products: LLVM may move neither to where only
+some threads go, nor copy it. The fake driver sees that of the ways that threads take in its small models, one by one.
 """
 
 import re
