@@ -30,12 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["address"],
         help="instrument the models; Python needs the sanitizer's runtime preloaded, as tools/dev/pytest does",
     )
-
-
     parser.addoption(
-        "--treadle-every-dtype",
+        "--treadle-every-case",
         action="store_true",
-        help="run the cases on a GPU in f32 and in bf16, and not in one of them",
+        help="run all cases on the fake GPU, in f32 and in bf16, and not every third one in one of them",
     )
 
 
