@@ -60,8 +60,13 @@ uint64_t treadle_element_offset(const treadle_program_state *state,
          place * treadle_element_bytes(state->element);
 }
 
-/// Visits the first `rows` rows of a slot: whole panels are one piece, of the
-/// last one what lies together of the rows that are there.
+/// Visits the first `rows` rows of a slot in some pieces.
+typedef void slot_visitor(const treadle_program_state *state, uint64_t slot,
+                          uint64_t rows, treadle_piece_visitor visit,
+                          void *context);
+
+/// Whole panels are one piece; of the last one what lies together of the rows that
+/// are there.
 static void visitRows(const treadle_program_state *state, uint64_t slot,
                       uint64_t rows, treadle_piece_visitor visit,
                       void *context) {
@@ -74,6 +79,25 @@ static void visitRows(const treadle_program_state *state, uint64_t slot,
     visit(context, treadle_element_offset(state, slot, whole, e), bytes);
 }
 
+/// One piece: of the last panel all rows.
+static void visitPanels(const treadle_program_state *state, uint64_t slot,
+                        uint64_t rows, treadle_piece_visitor visit,
+                        void *context) {
+  const uint64_t p = state->panel_rows, whole = (rows + p - 1) / p * p;
+  visit(context, treadle_element_offset(state, slot, 0, 0),
+        whole * state->row_stride);
+}
+
+static void visitSlots(const treadle_program_state *state, int32_t loops,
+                       treadle_place place, slot_visitor *visitSlot,
+                       treadle_piece_visitor visit, void *context) {
+  const uint64_t rows = treadle_live_rows(state, place);
+  const uint64_t slots = treadle_slot_count(state);
+  for (uint64_t slot = 0; slot < slots; ++slot)
+    if (treadle_slot_is_live(state, slot, loops))
+      visitSlot(state, slot, rows, visit, context);
+}
+
 void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
                           treadle_place place, treadle_piece_visitor visit,
                           void *context) {
@@ -83,24 +107,14 @@ void treadle_visit_states(enum treadle_state_filter filter, int32_t loops,
     if (filter == TREADLE_STATES_WITHOUT_ROWS &&
         state->kind == TREADLE_PROGRAM_STATE_APPEND)
       continue;
-    uint64_t rows = treadle_live_rows(state, place);
-    uint64_t slots = treadle_slot_count(state);
-    for (uint64_t slot = 0; slot < slots; ++slot)
-      if (treadle_slot_is_live(state, slot, loops))
-        visitRows(state, slot, rows, visit, context);
+    visitSlots(state, loops, place, visitRows, visit, context);
   }
 }
 
 void treadle_visit_slots(const treadle_program_state *state, int32_t loops,
                          treadle_place place, treadle_piece_visitor visit,
                          void *context) {
-  const uint64_t rows = treadle_live_rows(state, place);
-  const uint64_t p = state->panel_rows, whole = (rows + p - 1) / p * p;
-  const uint64_t slots = treadle_slot_count(state);
-  for (uint64_t slot = 0; slot < slots; ++slot)
-    if (treadle_slot_is_live(state, slot, loops))
-      visit(context, treadle_element_offset(state, slot, 0, 0),
-            whole * state->row_stride);
+  visitSlots(state, loops, place, visitPanels, visit, context);
 }
 
 static void addBytes(void *context, uint64_t offset, uint64_t bytes) {

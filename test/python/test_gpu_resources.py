@@ -54,7 +54,8 @@ class Bound:
 
 
 # By kind of kernel, over all models and levels below. Registers are given by eights. Attention of a decode step has
-# few blocks, of which a multiprocessor gets one at most: its registers hold what is under way. So has a recurrence in
+# few blocks, of which a multiprocessor gets one at most: its registers hold what is under way; where they are 255, which is
+# all that there are, it is spilling and warps that bound. So has a recurrence in
 # chunks, one for each head; and a decode step in one launch, which calls the kernels of its stages.
 BOUNDS = {
     "forward": Bound(255, 40192, 8),
